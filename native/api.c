@@ -1,0 +1,295 @@
+/* What JavaScript calls. Numbers come back: a slot or a count, or -errno; nothing is thrown. */
+#include "portside.h"
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARGS = 6 };
+
+typedef struct {
+  napi_env env;
+  Loop *l;
+  napi_value at[ARGS];
+} Call;
+
+static bool begin(Call *c, napi_env env, napi_callback_info info) {
+  size_t count = ARGS;
+  void *data = NULL;
+  c->env = env;
+  c->l = NULL;
+  /* Missing arguments are filled with undefined. */
+  if (napi_get_cb_info(env, info, &count, c->at, NULL, NULL) != napi_ok) return false;
+  if (napi_get_instance_data(env, &data) != napi_ok) return false;
+  c->l = data;
+  return data != NULL;
+}
+
+static napi_value number(napi_env env, int32_t value) {
+  napi_value result = NULL;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+static int32_t integer(Call *c, int at) {
+  int32_t value = -1;
+  napi_get_value_int32(c->env, c->at[at], &value);
+  return value;
+}
+
+/* A string of at most `room - 1` bytes, or a negative length when it is none. */
+static int64_t text(Call *c, int at, char *to, size_t room) {
+  size_t size = 0;
+  if (napi_get_value_string_utf8(c->env, c->at[at], NULL, 0, &size) != napi_ok) return -EINVAL;
+  if (size >= room) return -ENAMETOOLONG;
+  if (napi_get_value_string_utf8(c->env, c->at[at], to, room, &size) != napi_ok) return -EINVAL;
+  return (int64_t)size;
+}
+
+/* The slot that the first two arguments name, if it is of that kind. */
+static Slot *named(Call *c, int kind, int32_t *slot) {
+  *slot = integer(c, 0);
+  Slot *s = slot_at(c->l, *slot, integer(c, 1));
+  return s != NULL && s->kind == kind ? s : NULL;
+}
+
+#define CALL(name) static napi_value name(napi_env env, napi_callback_info info)
+#define BEGIN Call c; if (!begin(&c, env, info)) return number(env, -EINVAL); Loop *l = c.l; (void)l
+#define NAMED(kind) int32_t slot; Slot *s = named(&c, kind, &slot); if (s == NULL) return number(env, -EBADF)
+
+CALL(api_flush) {
+  BEGIN;
+  loop_flush(l);
+  return number(env, l->ctl[CTL_RESULTS]);
+}
+
+CALL(api_wake) {
+  BEGIN;
+  loop_wake(l);
+  return number(env, 0);
+}
+
+CALL(api_ref) {
+  BEGIN;
+  if (integer(&c, 0) > 0) uv_ref((uv_handle_t *)l->poll);
+  else uv_unref((uv_handle_t *)l->poll);
+  return number(env, 0);
+}
+
+CALL(api_slab) {
+  BEGIN;
+  napi_value value = NULL;
+  napi_get_reference_value(env, l->slab_ref, &value);
+  return value;
+}
+
+CALL(api_listen) {
+  BEGIN;
+  char host[128];
+  int64_t size = text(&c, 1, host, sizeof host);
+  if (size < 0) return number(env, (int32_t)size);
+  return number(env, socket_listen(l, integer(&c, 0), host, (size_t)size, integer(&c, 2), integer(&c, 3), integer(&c, 4)));
+}
+
+CALL(api_accept) {
+  BEGIN;
+  NAMED(LISTENER);
+  (void)s;
+  return number(env, socket_accept(l, slot));
+}
+
+CALL(api_pending) {
+  BEGIN;
+  NAMED(LISTENER);
+  struct pollfd ready = {.fd = s->fd, .events = POLLIN};
+  return number(env, poll(&ready, 1, 0) > 0);
+}
+
+CALL(api_want) {
+  BEGIN;
+  NAMED(LISTENER);
+  s->reading = integer(&c, 2) > 0;
+  arm(l, slot);
+  return number(env, s->registered == s->reading ? 0 : -ENOMEM);
+}
+
+CALL(api_dial) {
+  BEGIN;
+  char host[128], local[128];
+  int64_t size = text(&c, 1, host, sizeof host), local_size = text(&c, 3, local, sizeof local);
+  if (size < 0) return number(env, (int32_t)size);
+  return number(env, socket_dial(l, integer(&c, 0), host, (size_t)size, integer(&c, 2), local_size > 0 ? local : NULL, integer(&c, 4)));
+}
+
+/* The bytes of a Uint8Array from an offset; asked for anew in each call, because its buffer may be transferred away. */
+static bool bytes(Call *c, int at, int32_t from, char **data, size_t *length) {
+  napi_typedarray_type type;
+  void *start;
+  bool is = false;
+  if (napi_is_typedarray(c->env, c->at[at], &is) != napi_ok || !is) return false;
+  if (napi_get_typedarray_info(c->env, c->at[at], &type, length, &start, NULL, NULL) != napi_ok) return false;
+  if (type != napi_uint8_array || start == NULL || from < 0 || (size_t)from > *length) return false;
+  *data = (char *)start + from;
+  *length -= (size_t)from;
+  if (*length > 1 << 30) *length = 1 << 30;
+  return true;
+}
+
+CALL(api_write) {
+  BEGIN;
+  NAMED(CHANNEL);
+  (void)s;
+  char *data;
+  size_t length;
+  if (!bytes(&c, 2, integer(&c, 3), &data, &length)) return number(env, -EINVAL);
+  return number(env, length == 0 ? 0 : (int32_t)channel_write(l, slot, data, length));
+}
+
+CALL(api_recv) {
+  BEGIN;
+  NAMED(CHANNEL);
+  char *data;
+  size_t length;
+  if (!bytes(&c, 2, 0, &data, &length) || length == 0) return number(env, -EINVAL);
+  ssize_t n;
+  do n = recv(s->fd, data, length, 0);
+  while (n < 0 && errno == EINTR);
+  return number(env, n < 0 ? -errno : (int32_t)n);
+}
+
+/* 0: TCP_NODELAY; 1: SO_KEEPALIVE with the idle time in seconds, 0 for off. Sockets that lack it say so, and nobody minds. */
+CALL(api_set) {
+  BEGIN;
+  NAMED(CHANNEL);
+  int option = integer(&c, 2), value = integer(&c, 3), on = value > 0, every = 1, probes = 10, done;
+  if (option == 0) {
+    done = setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  } else {
+    done = setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (done == 0 && on) {
+      done = setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof value);
+      if (done == 0) done = setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+      if (done == 0) done = setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    }
+  }
+  return number(env, done < 0 ? -errno : 0);
+}
+
+/* The path of a unix socket; else 0 with the address in the control words, or -errno. */
+CALL(api_address) {
+  BEGIN;
+  int32_t slot = integer(&c, 0);
+  if (slot_at(l, slot, integer(&c, 1)) == NULL) return number(env, -EBADF);
+  char path[128];
+  int32_t done = socket_address(l, slot, integer(&c, 2) > 0, path);
+  napi_value result = NULL;
+  if (done < 0 || l->ctl[CTL_FAMILY] != 1) return number(env, done);
+  napi_create_string_utf8(env, path, (size_t)l->ctl[CTL_PATH], &result);
+  return result;
+}
+
+/* The numeric text of an address: family, four words in network order, zone. */
+CALL(api_host) {
+  BEGIN;
+  int32_t words[4] = {integer(&c, 1), integer(&c, 2), integer(&c, 3), integer(&c, 4)};
+  char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 2], zone[IF_NAMESIZE];
+  if (inet_ntop(integer(&c, 0) == 4 ? AF_INET : AF_INET6, words, host, sizeof host) == NULL) host[0] = 0;
+  int32_t scope = integer(&c, 5);
+  size_t size = strlen(host);
+  if (scope > 0 && if_indextoname((unsigned)scope, zone) != NULL) snprintf(host + size, sizeof host - size, "%%%s", zone);
+  else if (scope > 0) snprintf(host + size, sizeof host - size, "%%%d", scope);
+  napi_value result = NULL;
+  napi_create_string_utf8(env, host, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+CALL(api_release) {
+  BEGIN;
+  NAMED(CHANNEL);
+  if (s->rest_len > 0 || s->closing) return number(env, -EBUSY);
+  int fd = s->fd;
+  slot_free(l, slot, false);
+  return number(env, fd);
+}
+
+CALL(api_adopt) {
+  BEGIN;
+  return number(env, socket_adopt(l, integer(&c, 0), integer(&c, 1) > 0));
+}
+
+CALL(api_close) {
+  BEGIN;
+  int32_t slot = integer(&c, 0);
+  if (slot_at(l, slot, integer(&c, 1)) == NULL) return number(env, -EBADF);
+  slot_free(l, slot, true);
+  return number(env, 0);
+}
+
+static void on_exit_of_env(napi_async_cleanup_hook_handle hook, void *data) {
+  (void)hook;
+  loop_close(data);
+}
+
+static bool share(Loop *l, napi_value into, const char *name, size_t size, void *data) {
+  napi_value value;
+  if (!loop_buffer(l, size, data, &value)) return false;
+  if (data == (void *)&l->slab && napi_create_reference(l->env, value, 1, &l->slab_ref) != napi_ok) return false;
+  return napi_set_named_property(l->env, into, name, value) == napi_ok;
+}
+
+/* open(turn) → the shared buffers, once per environment. */
+CALL(api_open) {
+  void *data = NULL;
+  napi_value result, turn;
+  size_t count = 1;
+  uv_loop_t *uv;
+  napi_valuetype type = napi_undefined;
+  if (napi_get_cb_info(env, info, &count, &turn, NULL, NULL) != napi_ok || napi_typeof(env, turn, &type) != napi_ok) return NULL;
+  if (napi_get_instance_data(env, &data) != napi_ok || data != NULL) return number(env, -EALREADY);
+  if (type != napi_function) return number(env, -EINVAL);
+  Loop *l = calloc(1, sizeof *l);
+  if (l == NULL || napi_get_uv_event_loop(env, &uv) != napi_ok) {
+    free(l);
+    return number(env, -ENOMEM);
+  }
+  l->env = env;
+  int32_t *events, *results;
+  bool ok = napi_create_object(env, &result) == napi_ok && share(l, result, "ctl", CTL_INTS * 4, &l->ctl) &&
+            share(l, result, "ops", OPS * OP_INTS * 4, &l->ops) && share(l, result, "events", TUPLES * TUPLE_INTS * 4, &events) &&
+            share(l, result, "results", RESULTS * TUPLE_INTS * 4, &results) && share(l, result, "arena", ARENA_BYTES, &l->arena) &&
+            share(l, result, "slab", SLAB_BYTES, &l->slab);
+  /* The object that holds the buffers is held in turn: their memory lives as long as the environment. */
+  ok = ok && napi_object_freeze(env, result) == napi_ok && napi_create_reference(env, result, 1, &l->self_ref) == napi_ok &&
+       napi_create_reference(env, turn, 1, &l->turn_ref) == napi_ok;
+  int failed = ok ? loop_open(l, uv) : -ENOMEM;
+  if (failed != 0) {
+    free(l);
+    return number(env, failed);
+  }
+  l->events = (Tuples){.at = events, .count = l->ctl + CTL_EVENTS, .cap = TUPLES};
+  l->results = (Tuples){.at = results, .count = l->ctl + CTL_RESULTS, .cap = RESULTS};
+  l->out = &l->results;
+  napi_set_instance_data(env, l, NULL, NULL);
+  napi_add_async_cleanup_hook(env, on_exit_of_env, l, &l->hook);
+  return result;
+}
+
+NAPI_MODULE_INIT() {
+  static const struct {
+    const char *name;
+    napi_callback call;
+  } all[] = {{"open", api_open},       {"flush", api_flush},   {"wake", api_wake},     {"ref", api_ref},         {"slab", api_slab},
+             {"listen", api_listen},   {"accept", api_accept}, {"pending", api_pending}, {"want", api_want},     {"dial", api_dial},
+             {"write", api_write},     {"recv", api_recv},     {"set", api_set},       {"address", api_address}, {"host", api_host},
+             {"release", api_release}, {"adopt", api_adopt},   {"close", api_close}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    napi_value fn;
+    if (napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].call, NULL, &fn) != napi_ok) return NULL;
+    if (napi_set_named_property(env, exports, all[i].name, fn) != napi_ok) return NULL;
+  }
+  return napi_set_named_property(env, exports, "layout", number(env, LAYOUT)) == napi_ok ? exports : NULL;
+}

@@ -1,0 +1,2 @@
+/** Numeric addresses, without a socket module for the rooms above. */
+export { isIP } from 'node:net';

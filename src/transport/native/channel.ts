@@ -1,0 +1,396 @@
+import { formatAddress } from '../address.ts';
+import type { Address } from '../address.ts';
+import { deafSink } from '../contract.ts';
+import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
+import { rethrowSoon } from '../../sync/rethrow.ts';
+import { failedEnd } from './failure.ts';
+import { OP_CLOSE, OP_CLOSE_FLUSHED, OP_NONE, OP_READ_OFF, OP_READ_ON, OP_RESET, OP_SHUTDOWN } from './layout.ts';
+import type { ChannelEvents, NativeLoop, Task } from './loop.ts';
+import { Output } from './output.ts';
+
+/** A dead connection has no more to read than a receive buffer; this bounds one that is not dead. */
+const READS_OUT = 256;
+const READ_OUT = 65536;
+
+const FLOW = 1;
+/** The core reads. */
+const READS = 1 << 1;
+/** `late` has something for when flow is on. */
+const LATE = 1 << 2;
+/** The peer's end was read. */
+const END_SEEN = 1 << 3;
+const END_TOLD = 1 << 4;
+/** `writable` is owed. */
+const ASKED = 1 << 5;
+/** The output is ended: asked for, in the core's hands, done. */
+const SHUT = 1 << 6;
+const SHUT_GIVEN = 1 << 7;
+const SHUT_DONE = 1 << 8;
+const DEFERRED = 1 << 9;
+const UNREF = 1 << 10;
+const WRITE_FAILED = 1 << 11;
+/** `destroy('flush')`. */
+const FLUSH = 1 << 12;
+/** The slot is gone; `close` is owed or told. */
+const DONE = 1 << 13;
+const RELEASED = 1 << 14;
+const GONE = DONE | RELEASED;
+const MUTE = GONE | FLUSH | SHUT | WRITE_FAILED;
+/** While any of these is set, what arrives isn't told at once. */
+const HELD = GONE | FLUSH | LATE | WRITE_FAILED;
+
+const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
+
+/** What waits for flow to be on, or for a fresh stack. */
+interface Late {
+  unread: Uint8Array[];
+  end: boolean;
+  /** errno, or 0. */
+  readError: number;
+  close: ChannelEnd | null;
+}
+
+/** A connection of the native core. */
+export class NativeChannel extends Output implements Channel, ChannelEvents, Task {
+  sink: Sink = deafSink;
+  #flags = 0;
+  #late: Late | null = null;
+  #local: Address | null = null;
+  /** An IPv4 address that nobody asked for yet is a number: 32 bits of host in network order, 16 of port. */
+  #remote: Address | number;
+
+  constructor(loop: NativeLoop, slot: number, gen: number, remote: Address | number) {
+    super(loop, slot, gen);
+    this.#remote = remote;
+    // A result that waits may be for the channel that had the slot before.
+    loop.apply();
+    loop.channels[slot] = this;
+    loop.ref();
+  }
+
+  /** A channel over what another one released. */
+  static adopt(
+    loop: NativeLoop,
+    slot: number,
+    gen: number,
+    unread: readonly Uint8Array[],
+    ended: boolean,
+  ): NativeChannel {
+    const channel = new NativeChannel(loop, slot, gen, loop.address(slot, gen, true) ?? UNKNOWN);
+    if (unread.length > 0 || ended) {
+      const late = channel.#lateness();
+      late.unread.push(...unread);
+      late.end = ended;
+      channel.#flags |= ended ? LATE | END_SEEN : LATE;
+    }
+    return channel;
+  }
+
+  get local(): Address {
+    if (this.#local !== null) return this.#local;
+    if ((this.#flags & GONE) === 0) this.#local = this.loop.address(this.slot, this.gen, false);
+    return this.#local ?? UNKNOWN;
+  }
+
+  get remote(): Address {
+    const remote = this.#remote;
+    if (typeof remote !== 'number') return remote;
+    const host = Math.floor(remote / 65536);
+    const text = `${host & 255}.${(host >>> 8) & 255}.${(host >>> 16) & 255}.${host >>> 24}`;
+    const address: Address = { family: 'ipv4', host: text, port: remote % 65536 };
+    this.#remote = address;
+    return address;
+  }
+
+  get closed(): boolean {
+    return (this.#flags & GONE) !== 0;
+  }
+
+  flow(on: boolean): void {
+    const flags = this.#flags;
+    if ((flags & (GONE | FLUSH)) !== 0) return;
+    if (!on) {
+      this.#flags = flags & ~FLOW;
+      return;
+    }
+    if ((flags & FLOW) !== 0) return;
+    this.#flags = flags | FLOW;
+    if ((flags & (LATE | WRITE_FAILED)) !== 0) this.#defer();
+    else this.#read();
+  }
+
+  send(bytes: Uint8Array): number {
+    if ((this.#flags & MUTE) !== 0) return 0;
+    if (bytes.length > 0) this.put(bytes);
+    return this.queued;
+  }
+
+  sendAll(chunks: readonly Uint8Array[]): number {
+    if ((this.#flags & MUTE) !== 0) return 0;
+    for (const bytes of chunks) if (bytes.length > 0) this.put(bytes);
+    return this.queued;
+  }
+
+  wantWritable(): void {
+    if ((this.#flags & (GONE | FLUSH | ASKED | WRITE_FAILED)) !== 0) return;
+    this.#flags |= ASKED;
+    if (this.rest === 0 && this.backlog === null) this.#defer();
+  }
+
+  shutdown(): void {
+    if ((this.#flags & MUTE) !== 0) return;
+    this.#flags |= SHUT;
+    this.#finishOutput();
+  }
+
+  destroy(how: 'flush' | 'drop' | 'reset'): void {
+    const flags = this.#flags;
+    if ((flags & GONE) !== 0) return;
+    if (how === 'flush') {
+      if ((flags & FLUSH) !== 0) return;
+      this.#flags = (flags & ~(FLOW | ASKED)) | FLUSH;
+      if ((flags & WRITE_FAILED) !== 0) this.#defer();
+      else this.#finishOutput();
+      return;
+    }
+    if (how === 'reset') return this.#done({ kind: 'aborted' }, OP_RESET);
+    // What is merely gathered is not held up by the kernel: it leaves, and is not lost.
+    if (this.queued > 0) this.loop.flush();
+    this.#done({ kind: 'dropped', unsent: this.queued }, OP_CLOSE);
+  }
+
+  release(): Released | null {
+    const loop = this.loop;
+    const late = this.#late;
+    if ((this.#flags & (GONE | FLUSH)) !== 0 || (late !== null && late.readError !== 0)) return null;
+    loop.flush();
+    if (this.queued > 0 || (this.#flags & (WRITE_FAILED | GONE)) !== 0) return null;
+    const unix = this.remote.family === 'unix';
+    const fd = loop.addon.release(this.slot, this.gen);
+    if (fd < 0) return null;
+    const unread = late === null ? [] : late.unread;
+    const ended = loop.rest(this.slot, this.gen, unread) || (this.#flags & END_SEEN) !== 0;
+    this.#detach(RELEASED);
+    this.#late = null;
+    this.sink = deafSink;
+    if ((this.#flags & UNREF) === 0) loop.unref();
+    return { kind: 'fd', fd, unix, unread, ended };
+  }
+
+  set(option: SocketOption): void {
+    if ((this.#flags & GONE) !== 0) return;
+    const { addon } = this.loop;
+    if (option.kind === 'noDelay') addon.set(this.slot, this.gen, 0, option.on ? 1 : 0);
+    else
+      addon.set(this.slot, this.gen, 1, option.on ? Math.max(1, Math.min(32767, Math.round(option.delay / 1000))) : 0);
+  }
+
+  ref(on: boolean): void {
+    if ((this.#flags & GONE) !== 0 || on === ((this.#flags & UNREF) === 0)) return;
+    this.#flags ^= UNREF;
+    if (on) this.loop.ref();
+    else this.loop.unref();
+  }
+
+  onData(at: number, length: number): void {
+    if ((this.#flags & (HELD | FLOW)) === FLOW) {
+      try {
+        this.sink.data(this.loop.view(at, length), true);
+      } catch (error) {
+        rethrowSoon(error);
+      }
+      return;
+    }
+    if ((this.#flags & (GONE | FLUSH)) !== 0) return;
+    this.#lateness().unread.push(this.loop.copy(at, length));
+    this.#flags |= LATE;
+    // Only now that it costs something is the core told to stop.
+    if ((this.#flags & FLOW) === 0) this.#unread();
+  }
+
+  onEnd(): void {
+    this.#flags |= END_SEEN;
+    if ((this.#flags & (HELD | FLOW)) === FLOW) return this.#tellEnd();
+    if ((this.#flags & (GONE | FLUSH)) !== 0) return;
+    this.#lateness().end = true;
+    this.#flags |= LATE;
+  }
+
+  onReadError(errno: number): void {
+    if ((this.#flags & (HELD | FLOW)) === FLOW) return this.#fail('read', errno);
+    if ((this.#flags & (GONE | FLUSH)) !== 0) return;
+    this.#lateness().readError = errno;
+    this.#flags |= LATE;
+  }
+
+  onWriteError(errno: number): void {
+    this.#flags = (this.#flags | WRITE_FAILED) & ~ASKED;
+    this.forget();
+    this.writeFailed = errno;
+    this.#defer();
+  }
+
+  onRest(bytes: number): void {
+    // The flush that left a rest has taken what was gathered.
+    this.rest = bytes;
+    if (bytes > 0) return;
+    if (this.backlog !== null) this.pump();
+    if (this.rest > 0 || this.backlog !== null || (this.#flags & WRITE_FAILED) !== 0) return;
+    if ((this.#flags & ASKED) !== 0) this.#defer();
+    this.#finishOutput();
+  }
+
+  onShut(): void {
+    this.#flags |= SHUT_DONE;
+    if ((this.#flags & END_TOLD) !== 0) this.#done({ kind: 'ended' }, OP_CLOSE);
+  }
+
+  onClosed(): void {
+    this.#done({ kind: (this.#flags & FLUSH) !== 0 ? 'closed' : 'ended' }, OP_NONE);
+  }
+
+  /** What was deferred, from a fresh stack. */
+  run(): void {
+    this.#flags &= ~DEFERRED;
+    const late = this.#late;
+    if ((this.#flags & DONE) !== 0) return this.#tellClose();
+    if ((this.#flags & RELEASED) !== 0) return;
+    if (late !== null && (this.#flags & LATE) !== 0) this.#tellLate(late);
+    if (this.writeFailed !== 0) {
+      if ((this.#flags & (FLOW | LATE | END_SEEN | GONE | FLUSH)) === FLOW) this.#readOut();
+      return this.#fail('write', this.writeFailed);
+    }
+    if ((this.#flags & (ASKED | GONE)) !== ASKED) return;
+    if (this.queued > 0) {
+      // More was gathered in this very turn; it leaves before the next one.
+      if (this.rest === 0 && this.backlog === null) this.#defer();
+      return;
+    }
+    this.#flags &= ~ASKED;
+    try {
+      this.sink.writable();
+    } catch (error) {
+      rethrowSoon(error);
+    }
+  }
+
+  /** Once nothing but what the core has is before it, tells the core how the output ends. */
+  #finishOutput(): void {
+    const flags = this.#flags;
+    if (this.backlog !== null || (flags & WRITE_FAILED) !== 0) return;
+    if ((flags & FLUSH) !== 0) {
+      this.loop.control(this.slot, this.gen, OP_CLOSE_FLUSHED);
+    } else if ((flags & (SHUT | SHUT_GIVEN)) === SHUT) {
+      this.#flags |= SHUT_GIVEN;
+      // After the peer's end a close is a FIN too, and saves a call.
+      const last = (flags & (END_TOLD | ASKED)) === END_TOLD;
+      this.loop.control(this.slot, this.gen, last ? OP_CLOSE_FLUSHED : OP_SHUTDOWN);
+    }
+  }
+
+  #read(): void {
+    if ((this.#flags & (READS | END_SEEN)) !== 0) return;
+    this.#flags |= READS;
+    this.loop.control(this.slot, this.gen, OP_READ_ON);
+  }
+
+  #unread(): void {
+    if ((this.#flags & READS) === 0) return;
+    this.#flags &= ~READS;
+    this.loop.control(this.slot, this.gen, OP_READ_OFF);
+  }
+
+  #lateness(): Late {
+    this.#late ??= { unread: [], end: false, readError: 0, close: null };
+    return this.#late;
+  }
+
+  #tellLate(late: Late): void {
+    let chunk: Uint8Array | undefined;
+    while ((this.#flags & (FLOW | GONE | FLUSH)) === FLOW && (chunk = late.unread.shift()) !== undefined) {
+      try {
+        this.sink.data(chunk, false);
+      } catch (error) {
+        rethrowSoon(error);
+      }
+    }
+    if ((this.#flags & (FLOW | GONE | FLUSH)) !== FLOW) return;
+    this.#flags &= ~LATE;
+    if (late.end) {
+      late.end = false;
+      this.#tellEnd();
+      if ((this.#flags & (FLOW | GONE | FLUSH)) !== FLOW && late.readError !== 0) this.#flags |= LATE;
+    }
+    if ((this.#flags & (FLOW | GONE | FLUSH | LATE)) !== FLOW) return;
+    if (late.readError !== 0) this.#fail('read', late.readError);
+    else if ((this.#flags & WRITE_FAILED) === 0) this.#read();
+  }
+
+  /** After a failed write, what had arrived before it. */
+  #readOut(): void {
+    for (let reads = 0; reads < READS_OUT; reads++) {
+      const into = new Uint8Array(READ_OUT);
+      const count = this.loop.addon.recv(this.slot, this.gen, into);
+      if (count <= 0) return;
+      try {
+        this.sink.data(into.subarray(0, count), false);
+      } catch (error) {
+        rethrowSoon(error);
+      }
+      if ((this.#flags & (FLOW | GONE | FLUSH)) !== FLOW) return;
+    }
+  }
+
+  /** Called from a fresh stack only. */
+  #tellEnd(): void {
+    this.#flags |= END_TOLD;
+    try {
+      this.sink.end();
+    } catch (error) {
+      rethrowSoon(error);
+    }
+    if ((this.#flags & SHUT_DONE) !== 0) this.#done({ kind: 'ended' }, OP_CLOSE);
+  }
+
+  #fail(op: string, errno: number): void {
+    if ((this.#flags & GONE) !== 0) return;
+    this.#done(failedEnd(op, errno, formatAddress(this.remote)), OP_CLOSE);
+  }
+
+  /** The channel is over: the slot goes, `close` is told from a fresh stack. */
+  #done(end: ChannelEnd, op: number): void {
+    if ((this.#flags & GONE) !== 0) return;
+    if (op !== OP_NONE) this.loop.control(this.slot, this.gen, op);
+    // Making room for the operation may have brought another end.
+    if ((this.#flags & GONE) !== 0) return;
+    this.#detach(DONE);
+    const late = this.#lateness();
+    late.unread = [];
+    late.close = end;
+    this.#defer();
+  }
+
+  #detach(how: number): void {
+    this.#flags = (this.#flags & ~(FLOW | ASKED | LATE)) | how;
+    this.forget();
+    if (this.loop.channels[this.slot] === this) this.loop.channels[this.slot] = undefined;
+  }
+
+  #tellClose(): void {
+    const end = this.#late?.close ?? null;
+    if (end === null) return;
+    this.#late = null;
+    if ((this.#flags & UNREF) === 0) this.loop.unref();
+    try {
+      this.sink.close(end);
+    } catch (error) {
+      rethrowSoon(error);
+    }
+  }
+
+  #defer(): void {
+    if ((this.#flags & DEFERRED) !== 0) return;
+    this.#flags |= DEFERRED;
+    this.loop.defer(this);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * The memory that JavaScript and the C core share. It mirrors the enums of `native/portside.h`; change both, and LAYOUT in
+ * both, so that a binary of another build is not loaded.
+ */
+export const LAYOUT = 1;
+export const ARENA_BYTES = 262144;
+/** Operations that fit before a flush. */
+export const OPS = 4096;
+/** slot, generation, code, offset, length, index of the channel's next send or 0. */
+export const OP_INTS = 6;
+/** slot, generation, code, and two values. */
+export const TUPLE_INTS = 5;
+
+export const OP_NONE = 0;
+export const OP_ARENA = 1;
+export const OP_SLAB = 2;
+export const OP_READ_ON = 3;
+export const OP_READ_OFF = 4;
+export const OP_SHUTDOWN = 5;
+export const OP_CLOSE_FLUSHED = 6;
+export const OP_CLOSE = 7;
+export const OP_RESET = 8;
+
+export const EV_DATA = 1;
+export const EV_END = 2;
+export const EV_READ_ERROR = 3;
+export const EV_WRITE_ERROR = 4;
+export const EV_REST = 5;
+export const EV_SHUT = 6;
+export const EV_CLOSED = 7;
+export const EV_ACCEPT = 8;
+export const EV_CONNECT = 9;
+
+export const CTL_OPS = 0;
+export const CTL_ARENA = 1;
+export const CTL_EPOCH = 2;
+export const CTL_EVENTS = 3;
+export const CTL_RESULTS = 4;
+export const CTL_DEFERRED = 5;
+export const CTL_SLAB = 6;
+export const CTL_GEN = 7;
+export const CTL_FAMILY = 8;
+export const CTL_PORT = 9;
+export const CTL_SCOPE = 10;
+export const CTL_HOST = 11;
+export const CTL_PATH = 15;
+
+export const KIND_TCP = 0;
+export const KIND_UNIX = 1;
+export const KIND_FD = 2;
+
+export const LISTEN_REUSE_ADDRESS = 1;
+export const LISTEN_REUSE_PORT = 2;
+export const LISTEN_IPV6_ONLY = 4;
+
+/** What {@link Addon.open} gives, once per thread. */
+export interface Buffers {
+  readonly ctl: ArrayBuffer;
+  readonly ops: ArrayBuffer;
+  readonly events: ArrayBuffer;
+  readonly results: ArrayBuffer;
+  readonly arena: ArrayBuffer;
+  readonly slab: ArrayBuffer;
+}
+
+/** The functions of `portside.node`. Numbers that come back are a slot, a count, or a negative errno; none throws. */
+export interface Addon {
+  readonly layout: number;
+  open(turn: () => void): Buffers | number;
+  /** Sends what is gathered; how many results there are. */
+  flush(): number;
+  /** The loop does not sleep before another turn. */
+  wake(): number;
+  ref(on: number): number;
+  slab(): ArrayBuffer;
+  listen(kind: number, host: string, port: number, flags: number, backlog: number): number;
+  accept(slot: number, gen: number): number;
+  pending(slot: number, gen: number): number;
+  want(slot: number, gen: number, on: number): number;
+  dial(kind: number, host: string, port: number, localHost: string | undefined, localPort: number): number;
+  write(slot: number, gen: number, bytes: Uint8Array, from: number): number;
+  recv(slot: number, gen: number, into: Uint8Array): number;
+  set(slot: number, gen: number, option: number, value: number): number;
+  address(slot: number, gen: number, peer: number): number | string;
+  host(family: number, a: number, b: number, c: number, d: number, scope: number): string;
+  release(slot: number, gen: number): number;
+  adopt(fd: number, ended: number): number;
+  close(slot: number, gen: number): number;
+}

@@ -1,0 +1,275 @@
+import { PortsideError } from '../../base/errors.ts';
+import { tcpAddress } from '../address.ts';
+import type { Address } from '../address.ts';
+import { failure } from './failure.ts';
+import {
+  ARENA_BYTES,
+  CTL_ARENA,
+  CTL_DEFERRED,
+  CTL_EVENTS,
+  CTL_FAMILY,
+  CTL_HOST,
+  CTL_OPS,
+  CTL_PORT,
+  CTL_RESULTS,
+  CTL_SCOPE,
+  CTL_SLAB,
+  EV_ACCEPT,
+  EV_CLOSED,
+  EV_CONNECT,
+  EV_DATA,
+  EV_END,
+  EV_READ_ERROR,
+  EV_REST,
+  EV_SHUT,
+  EV_WRITE_ERROR,
+  OP_INTS,
+  OPS,
+  TUPLE_INTS,
+} from './layout.ts';
+import type { Addon } from './layout.ts';
+import { loadNative } from './load.ts';
+
+/** What the core tells a channel. None of these is called inside a call of the contract, except those marked. */
+export interface ChannelEvents {
+  readonly gen: number;
+  onData(at: number, length: number): void;
+  onEnd(): void;
+  onReadError(errno: number): void;
+  /** May come inside a send. */
+  onWriteError(errno: number): void;
+  /** May come inside a send. */
+  onRest(bytes: number): void;
+  /** May come inside a send. */
+  onShut(): void;
+  /** May come inside a send. */
+  onClosed(): void;
+}
+
+/** What the core tells of a listener (EV_ACCEPT) or a dial (EV_CONNECT, with an errno or 0). */
+export interface SocketEvents {
+  readonly gen: number;
+  onReady(errno: number): void;
+}
+
+/** Something to do from a fresh stack, after the next flush. */
+export interface Task {
+  run(): void;
+}
+
+/** The core's side of this thread: what is gathered for it, and the turns that it calls. */
+export class NativeLoop {
+  readonly addon: Addon;
+  readonly ctl: Int32Array;
+  readonly ops: Int32Array;
+  readonly arena: Uint8Array;
+  /** What borrowed views are views of. */
+  slab: ArrayBuffer;
+  readonly channels: (ChannelEvents | undefined)[] = [];
+  readonly sockets: Map<number, SocketEvents> = new Map();
+  readonly #events: Int32Array;
+  readonly #results: Int32Array;
+  #slabCount = 0;
+  #deferred: Task[] = [];
+  #refs = 0;
+  #inTurn = false;
+  /** The event being told, and how many there are. */
+  #at = 0;
+  #count = 0;
+
+  constructor(addon: Addon) {
+    const buffers = addon.open(() => this.#turn());
+    if (typeof buffers === 'number') throw failure('open', -buffers);
+    this.addon = addon;
+    this.ctl = new Int32Array(buffers.ctl);
+    this.ops = new Int32Array(buffers.ops);
+    this.arena = new Uint8Array(buffers.arena);
+    this.slab = buffers.slab;
+    this.#events = new Int32Array(buffers.events);
+    this.#results = new Int32Array(buffers.results);
+    // What was sent just before process.exit() still leaves, as it does with node:net.
+    process.on('exit', () => this.flush());
+  }
+
+  /** Keeps the process alive until {@link unref} was called as often. */
+  ref(): void {
+    if (this.#refs++ === 0) this.addon.ref(1);
+  }
+
+  unref(): void {
+    if (--this.#refs === 0) this.addon.ref(0);
+  }
+
+  /** Runs the task in a turn of its own, after what is gathered was sent. */
+  defer(task: Task): void {
+    this.#deferred.push(task);
+    this.ctl[CTL_DEFERRED] = 1;
+    // The loop comes by before it sleeps, as long as something keeps it alive.
+    if (this.#refs === 0 && !this.#inTurn) this.addon.wake();
+  }
+
+  /** Sends what is gathered, and applies what came of it. Calls no sink. */
+  flush(): void {
+    if (this.ctl[CTL_OPS] === 0) return;
+    this.addon.flush();
+    this.apply();
+  }
+
+  /** Takes the results of a flush over into the channels. Calls no sink. */
+  apply(): void {
+    const { ctl } = this;
+    const count = ctl[CTL_RESULTS] as number;
+    if (count === 0) return;
+    ctl[CTL_RESULTS] = 0;
+    for (let i = 0; i < count; i++) this.#tell(this.#results, i * TUPLE_INTS);
+  }
+
+  /** Makes sure that an operation with that many bytes of arena can be gathered, by a flush if need be. */
+  room(bytes: number): void {
+    const { ctl } = this;
+    if ((ctl[CTL_OPS] as number) >= OPS || (ctl[CTL_ARENA] as number) + bytes > ARENA_BYTES) this.flush();
+  }
+
+  /** Gathers an operation; {@link room} was asked for. Its index comes back. */
+  push(slot: number, gen: number, code: number, at: number, length: number): number {
+    const { ctl, ops } = this;
+    const index = ctl[CTL_OPS] as number;
+    const base = index * OP_INTS;
+    ops[base] = slot;
+    ops[base + 1] = gen;
+    ops[base + 2] = code;
+    ops[base + 3] = at;
+    ops[base + 4] = length;
+    ops[base + 5] = 0;
+    ctl[CTL_OPS] = index + 1;
+    return index;
+  }
+
+  /** Gathers an operation without bytes. */
+  control(slot: number, gen: number, code: number): void {
+    this.room(0);
+    this.push(slot, gen, code, 0, 0);
+  }
+
+  /** What the present batch still holds for a channel that is given away: copies of the bytes, and whether the end is among it. */
+  rest(slot: number, gen: number, unread: Uint8Array[]): boolean {
+    const events = this.#events;
+    let ended = false;
+    for (let i = this.#at + 1; i < this.#count; i++) {
+      const base = i * TUPLE_INTS;
+      if (events[base] !== slot || events[base + 1] !== gen) continue;
+      if (events[base + 2] === EV_DATA) unread.push(this.copy(events[base + 3] as number, events[base + 4] as number));
+      else if (events[base + 2] === EV_END) ended = true;
+    }
+    return ended;
+  }
+
+  /** Bytes of the slab as a view that is good until the next turn. */
+  view(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.slab, at, length);
+  }
+
+  /** Bytes of the slab, copied. */
+  copy(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.slab.slice(at, at + length));
+  }
+
+  /** The address that the core left in the control words, when it is not a unix one. */
+  addressFound(): Address {
+    const { ctl } = this;
+    const at = CTL_HOST;
+    const host = this.addon.host(
+      ctl[CTL_FAMILY] as number,
+      ctl[at] as number,
+      ctl[at + 1] as number,
+      ctl[at + 2] as number,
+      ctl[at + 3] as number,
+      ctl[CTL_SCOPE] as number,
+    );
+    return tcpAddress(host, ctl[CTL_PORT] as number);
+  }
+
+  /** Asks the system for an address; null when it has none to tell. */
+  address(slot: number, gen: number, peer: boolean): Address | null {
+    const found = this.addon.address(slot, gen, peer ? 1 : 0);
+    if (typeof found === 'string') return { family: 'unix', path: found };
+    return found < 0 ? null : this.addressFound();
+  }
+
+  #turn(): void {
+    const { ctl } = this;
+    this.#inTurn = true;
+    if (ctl[CTL_SLAB] !== this.#slabCount) {
+      this.#slabCount = ctl[CTL_SLAB] as number;
+      this.slab = this.addon.slab();
+    }
+    this.apply();
+    if (ctl[CTL_DEFERRED] !== 0) {
+      const tasks = this.#deferred;
+      this.#deferred = [];
+      ctl[CTL_DEFERRED] = 0;
+      for (const task of tasks) task.run();
+    }
+    const events = this.#events;
+    const count = ctl[CTL_EVENTS] as number;
+    this.#count = count;
+    for (let i = 0; i < count; i++) {
+      this.#at = i;
+      this.#tell(events, i * TUPLE_INTS);
+    }
+    this.#count = 0;
+    this.#inTurn = false;
+  }
+
+  #tell(tuples: Int32Array, base: number): void {
+    const slot = tuples[base] as number;
+    const gen = tuples[base + 1];
+    const code = tuples[base + 2] as number;
+    if (code >= EV_ACCEPT) {
+      const socket = this.sockets.get(slot);
+      if (socket !== undefined && socket.gen === gen)
+        socket.onReady(code === EV_CONNECT ? (tuples[base + 3] as number) : 0);
+      return;
+    }
+    const channel = this.channels[slot];
+    if (channel === undefined || channel.gen !== gen) return;
+    switch (code) {
+      case EV_DATA:
+        channel.onData(tuples[base + 3] as number, tuples[base + 4] as number);
+        break;
+      case EV_END:
+        channel.onEnd();
+        break;
+      case EV_READ_ERROR:
+        channel.onReadError(tuples[base + 3] as number);
+        break;
+      case EV_WRITE_ERROR:
+        channel.onWriteError(tuples[base + 3] as number);
+        break;
+      case EV_REST:
+        channel.onRest(tuples[base + 3] as number);
+        break;
+      case EV_SHUT:
+        channel.onShut();
+        break;
+      case EV_CLOSED:
+        channel.onClosed();
+        break;
+    }
+  }
+}
+
+let loop: NativeLoop | undefined;
+
+/** The loop of this thread, made at first use. Throws ERR_PORTSIDE_UNSUPPORTED, with the reason, where the core does not load. */
+export function nativeLoop(): NativeLoop {
+  if (loop !== undefined) return loop;
+  const loaded = loadNative();
+  if ('reason' in loaded) {
+    throw new PortsideError('ERR_PORTSIDE_UNSUPPORTED', `the native transport can't be used: ${loaded.reason}`, {
+      op: 'load',
+    });
+  }
+  loop = new NativeLoop(loaded.addon);
+  return loop;
+}

@@ -1,0 +1,422 @@
+import type { Socket } from 'node:net';
+import { formatAddress, tcpAddress } from '../address.ts';
+import type { Address } from '../address.ts';
+import { deafSink } from '../contract.ts';
+import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
+import { rethrowSoon } from '../../sync/rethrow.ts';
+import { systemError } from '../system-error.ts';
+import { endedByReset, quiet } from './internals.ts';
+import { Late } from './late.ts';
+
+const CHANNEL: unique symbol = Symbol('portside.channel');
+
+/** A socket that knows its channel, so that one set of listeners serves all sockets. */
+interface Carrier extends Socket {
+  [CHANNEL]?: NodeChannel | undefined;
+}
+
+const FLOW = 1;
+/** `data` and `end` are listened to. */
+const READS = 1 << 1;
+const DRAINS = 1 << 2;
+const FINISHES = 1 << 3;
+const END_TOLD = 1 << 4;
+/** `writable` is owed. */
+const ASKED = 1 << 5;
+/** The output is ended. */
+const SHUT = 1 << 6;
+/** Node destroyed the socket by itself: an error, or both directions ended. */
+const DEAD = 1 << 7;
+const CLOSED = 1 << 8;
+const RELEASED = 1 << 9;
+/** `late` is going to be delivered. */
+const SCHEDULED = 1 << 10;
+const FLUSH = 1 << 11;
+const DROP = 1 << 12;
+const RESET = 1 << 13;
+const ENDING = FLUSH | DROP | RESET;
+const GONE = CLOSED | RELEASED | DROP | RESET;
+const MUTE = GONE | FLUSH | SHUT | DEAD;
+
+const LEVEL = { flush: FLUSH, drop: DROP, reset: RESET } as const;
+const EMPTY = new Uint8Array(0);
+const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
+
+/** A channel over a `net.Socket` with `allowHalfOpen`, paused and unread. */
+export class NodeChannel implements Channel {
+  sink: Sink = deafSink;
+  readonly #socket: Carrier;
+  #flags = 0;
+  /** What waits for flow to be on; null nearly always. */
+  #late: Late | null = null;
+  #unsent = 0;
+  #local: Address | null;
+  #remote: Address | null;
+
+  /** Addresses that Node can't tell (Unix sockets) are given; null means ask the socket. */
+  constructor(socket: Socket, local: Address | null, remote: Address | null) {
+    this.#socket = socket;
+    this.#local = local;
+    this.#remote = remote;
+    // Node forgets the peer's address at the end, unless it was asked for before.
+    if (remote === null) void socket.remoteAddress;
+    this.#socket[CHANNEL] = this;
+    socket.on('error', NodeChannel.#onError);
+    socket.on('close', NodeChannel.#onClose);
+  }
+
+  /** A channel over what another one released. */
+  static adopt(socket: Socket, unix: boolean, unread: readonly Uint8Array[], ended: boolean): NodeChannel {
+    const former = (socket as Carrier)[CHANNEL];
+    const unnamed: Address | null = unix ? { family: 'unix', path: '' } : null;
+    const [local, remote] = former === undefined ? [unnamed, unnamed] : [former.#local, former.#remote];
+    const channel = new NodeChannel(socket, local, remote);
+    socket.pause();
+    if (socket.writableEnded) channel.#flags |= SHUT;
+    if (unread.length > 0 || ended || socket.destroyed) {
+      const late = new Late();
+      channel.#late = late;
+      late.unread.push(...unread);
+      late.end = ended;
+      if (socket.destroyed) {
+        channel.#flags |= DEAD;
+        late.close = { kind: 'ended' };
+      }
+    }
+    return channel;
+  }
+
+  get local(): Address {
+    if (this.#local !== null) return this.#local;
+    const { localAddress, localPort } = this.#socket;
+    if (localAddress === undefined || localPort === undefined) return UNKNOWN;
+    this.#local = tcpAddress(localAddress, localPort);
+    return this.#local;
+  }
+
+  get remote(): Address {
+    if (this.#remote !== null) return this.#remote;
+    const { remoteAddress, remotePort } = this.#socket;
+    if (remoteAddress === undefined || remotePort === undefined) return UNKNOWN;
+    this.#remote = tcpAddress(remoteAddress, remotePort);
+    return this.#remote;
+  }
+
+  get queued(): number {
+    return (this.#flags & (GONE | DEAD)) === 0 ? this.#socket.writableLength : 0;
+  }
+
+  get closed(): boolean {
+    return (this.#flags & GONE) !== 0 || (this.#late !== null && this.#late.onlyClose);
+  }
+
+  flow(on: boolean): void {
+    const flags = this.#flags;
+    if (on === ((flags & FLOW) !== 0) || (flags & (GONE | FLUSH)) !== 0) return;
+    if (!on) {
+      this.#flags = flags & ~FLOW;
+      this.#socket.pause();
+      return;
+    }
+    this.#flags = flags | FLOW | READS;
+    if ((flags & READS) === 0) {
+      // The socket is paused in so many words, so that this does not start it.
+      this.#socket.on('data', NodeChannel.#onData);
+      this.#socket.on('end', NodeChannel.#onEnd);
+    }
+    if (this.#late === null) this.#socket.resume();
+    else this.#schedule();
+  }
+
+  send(bytes: Uint8Array): number {
+    if ((this.#flags & MUTE) !== 0) return this.#mute();
+    const socket = this.#socket;
+    if (bytes.length > 0) socket.write(bytes);
+    return socket.writableLength;
+  }
+
+  sendAll(chunks: readonly Uint8Array[]): number {
+    if ((this.#flags & MUTE) !== 0) return this.#mute();
+    const socket = this.#socket;
+    socket.cork();
+    for (const bytes of chunks) if (bytes.length > 0) socket.write(bytes);
+    socket.uncork();
+    return socket.writableLength;
+  }
+
+  wantWritable(): void {
+    const flags = this.#flags;
+    if ((flags & (GONE | FLUSH | ASKED)) !== 0) return;
+    this.#flags = flags | ASKED;
+    const socket = this.#socket;
+    if (this.#settled) process.nextTick(NodeChannel.#written, this);
+    else if ((flags & SHUT) !== 0) this.#listenForFinish();
+    else if (!socket.writableNeedDrain) socket.write(EMPTY, () => NodeChannel.#written(this));
+    else if ((flags & DRAINS) === 0) {
+      this.#flags |= DRAINS;
+      socket.on('drain', NodeChannel.#onDrain);
+    }
+  }
+
+  shutdown(): void {
+    if ((this.#flags & MUTE) !== 0) return;
+    this.#flags |= SHUT;
+    this.#socket.end();
+    // Node tells no `drain` after the end.
+    if ((this.#flags & ASKED) !== 0) this.#listenForFinish();
+  }
+
+  destroy(how: 'flush' | 'drop' | 'reset'): void {
+    const flags = this.#flags;
+    const level = LEVEL[how];
+    if ((flags & GONE) !== 0 || level <= (flags & ENDING)) return;
+    const socket = this.#socket;
+    this.#flags = (flags & ~(FLOW | ASKED | FLUSH)) | level;
+    if ((flags & DEAD) !== 0) {
+      if (this.#late !== null && this.#late.close !== null) process.nextTick(NodeChannel.#finish, this);
+      return;
+    }
+    socket.pause();
+    if (level === FLUSH) {
+      if (socket.writableFinished) socket.destroy();
+      else {
+        this.#listenForFinish();
+        socket.end();
+      }
+      return;
+    }
+    this.#unsent = socket.writableLength;
+    // A kernel that is shutting down the output can't be told to reset it; that takes a turn at most.
+    if (level === RESET && socket.writableEnded && !this.#settled && this.#unsent === 0) this.#listenForFinish();
+    else if (level === RESET) this.#reset();
+    else socket.destroy();
+  }
+
+  release(): Released | null {
+    const socket = this.#socket;
+    if ((this.#flags & (GONE | FLUSH | DEAD)) !== 0 || !this.#settled || socket.destroyed || socket.errored != null) {
+      return null;
+    }
+    const unread = this.#late?.unread ?? [];
+    let ended = (this.#flags & END_TOLD) !== 0 || (this.#late?.end ?? false);
+    socket.pause();
+    socket.off('error', NodeChannel.#onError);
+    socket.off('close', NodeChannel.#onClose);
+    socket.off('drain', NodeChannel.#onDrain);
+    socket.off('finish', NodeChannel.#onFinish);
+    if ((this.#flags & READS) !== 0) {
+      socket.off('data', NodeChannel.#onData);
+      socket.off('end', NodeChannel.#onEnd);
+      ended = quiet(socket, unread) || ended;
+    }
+    this.#flags = RELEASED;
+    this.#late = null;
+    this.sink = deafSink;
+    return { kind: 'socket', socket, unread, ended };
+  }
+
+  set(option: SocketOption): void {
+    if ((this.#flags & (GONE | DEAD)) !== 0) return;
+    if (option.kind === 'noDelay') this.#socket.setNoDelay(option.on);
+    else this.#socket.setKeepAlive(option.on, option.delay);
+  }
+
+  ref(on: boolean): void {
+    if ((this.#flags & (GONE | DEAD)) !== 0) return;
+    if (on) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
+  /** Output and, if it was ended, its end are with the kernel. */
+  get #settled(): boolean {
+    if ((this.#flags & DEAD) !== 0) return true;
+    const socket = this.#socket;
+    return socket.writableLength === 0 && (socket.writableFinished || !socket.writableEnded);
+  }
+
+  /** A send that can't be. One on a connection whose failure waits for flow brings the failure out. */
+  #mute(): 0 {
+    const late = this.#late;
+    if ((this.#flags & ENDING) === 0 && late !== null && late.error !== null && !late.urgent) {
+      late.urgent = true;
+      if (late.close !== null) this.#schedule();
+    }
+    return 0;
+  }
+
+  #listenForFinish(): void {
+    if ((this.#flags & FINISHES) !== 0) return;
+    this.#flags |= FINISHES;
+    this.#socket.on('finish', NodeChannel.#onFinish);
+  }
+
+  #reset(): void {
+    const socket = this.#socket;
+    if (socket.remoteFamily === undefined) socket.destroy();
+    else socket.resetAndDestroy();
+  }
+
+  #schedule(): void {
+    if ((this.#flags & SCHEDULED) !== 0) return;
+    this.#flags |= SCHEDULED;
+    process.nextTick(NodeChannel.#deliver, this);
+  }
+
+  #tellClose(end: ChannelEnd): void {
+    this.#flags = (this.#flags | CLOSED) & ~(FLOW | ASKED);
+    this.#late = null;
+    try {
+      this.sink.close(end);
+    } catch (error) {
+      rethrowSoon(error);
+    }
+  }
+
+  /** Why the socket closed. */
+  get #end(): ChannelEnd {
+    const flags = this.#flags;
+    if ((flags & RESET) !== 0) return { kind: 'aborted' };
+    if ((flags & DROP) !== 0) return { kind: 'dropped', unsent: this.#unsent };
+    const flushed = (flags & FLUSH) !== 0;
+    const error = this.#late?.error ?? null;
+    if (error !== null && !(flushed && this.#socket.writableFinished)) {
+      return { kind: error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'reset' : 'failed', error };
+    }
+    return flushed ? { kind: 'closed' } : { kind: 'ended' };
+  }
+
+  // What follows runs as a listener, with the socket as `this`, or from the tick queue with the channel as argument:
+  // no connection has functions of its own.
+
+  static #onData(this: Carrier, bytes: Uint8Array): void {
+    const channel = this[CHANNEL]!;
+    if ((channel.#flags & FLOW) === 0) {
+      // Node can't pause a socket that it destroyed already, and hands out what it had read.
+      if ((channel.#flags & (GONE | FLUSH)) === 0) (channel.#late ??= new Late()).unread.push(bytes);
+      return;
+    }
+    try {
+      channel.sink.data(plain(bytes), false);
+    } catch (error) {
+      rethrowSoon(error);
+    }
+  }
+
+  static #onEnd(this: Carrier): void {
+    const channel = this[CHANNEL]!;
+    if ((channel.#flags & (GONE | FLUSH | END_TOLD)) !== 0) return;
+    if (endedByReset(this)) {
+      this.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' }));
+      return;
+    }
+    // Node tells the end of a paused socket when nothing is buffered.
+    if ((channel.#flags & FLOW) === 0 || channel.#late !== null) (channel.#late ??= new Late()).end = true;
+    else channel.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    this.#flags |= END_TOLD;
+    try {
+      this.sink.end();
+    } catch (error) {
+      rethrowSoon(error);
+    }
+  }
+
+  static #onError(this: Carrier, error: Error & { syscall?: string }): void {
+    const channel = this[CHANNEL]!;
+    if ((channel.#flags & GONE) !== 0) return;
+    channel.#flags |= DEAD;
+    const late = (channel.#late ??= new Late());
+    const op = error.syscall ?? 'write';
+    late.error = systemError(op, error, { remote: formatAddress(channel.remote) });
+    late.urgent = op !== 'read' || this.writableLength > 0;
+    for (;;) {
+      const bytes = this.read() as Uint8Array | null;
+      if (bytes === null) break;
+      late.unread.push(bytes);
+    }
+    if ((channel.#flags & ASKED) !== 0) process.nextTick(NodeChannel.#written, channel);
+  }
+
+  static #onClose(this: Carrier): void {
+    const channel = this[CHANNEL]!;
+    if ((channel.#flags & (CLOSED | RELEASED)) !== 0) return;
+    channel.#flags |= DEAD;
+    const late = channel.#late;
+    if (late === null || (channel.#flags & ENDING) !== 0) {
+      channel.#tellClose(channel.#end);
+      return;
+    }
+    late.close = channel.#end;
+    NodeChannel.#deliver(channel);
+  }
+
+  /** Tells what was held back, as far as flow lets it. */
+  static #deliver(channel: NodeChannel): void {
+    channel.#flags &= ~SCHEDULED;
+    const late = channel.#late;
+    if (late === null || (channel.#flags & (GONE | FLUSH)) !== 0) return;
+    for (;;) {
+      if ((channel.#flags & FLOW) === 0) break;
+      const bytes = late.unread.shift();
+      if (bytes === undefined) break;
+      try {
+        channel.sink.data(plain(bytes), false);
+      } catch (error) {
+        rethrowSoon(error);
+      }
+    }
+    // A sink may have destroyed or released the channel.
+    if (channel.#late !== late || (channel.#flags & (GONE | FLUSH)) !== 0) return;
+    const flows = (channel.#flags & FLOW) !== 0;
+    if (flows && late.end) {
+      late.end = false;
+      channel.#tellEnd();
+      if (channel.#late !== late || (channel.#flags & (GONE | FLUSH)) !== 0) return;
+    }
+    if (late.close !== null) {
+      const told = late.error === null && late.onlyClose;
+      if (told || late.urgent || (channel.#flags & FLOW) !== 0) channel.#tellClose(late.close);
+    } else if (flows && late.error === null) {
+      channel.#late = null;
+      if ((channel.#flags & FLOW) !== 0) channel.#socket.resume();
+    }
+  }
+
+  static #finish(channel: NodeChannel): void {
+    if ((channel.#flags & (CLOSED | RELEASED)) === 0) channel.#tellClose(channel.#end);
+  }
+
+  static #written(channel: NodeChannel): void {
+    if ((channel.#flags & ASKED) === 0) return;
+    // A socket that Node is about to declare dead: whether output was lost is known then.
+    if ((channel.#flags & DEAD) === 0 ? channel.#socket.destroyed : channel.#late?.urgent === true) return;
+    channel.#flags &= ~ASKED;
+    if (!channel.#settled) {
+      channel.wantWritable();
+      return;
+    }
+    try {
+      channel.sink.writable();
+    } catch (error) {
+      rethrowSoon(error);
+    }
+  }
+
+  static #onDrain(this: Carrier): void {
+    NodeChannel.#written(this[CHANNEL]!);
+  }
+
+  static #onFinish(this: Carrier): void {
+    const channel = this[CHANNEL]!;
+    if ((channel.#flags & FLUSH) !== 0) this.destroy();
+    else if ((channel.#flags & RESET) !== 0) channel.#reset();
+    else NodeChannel.#written(channel);
+  }
+}
+
+/** Bytes without Buffer's methods: what is read must be of one kind, whichever way it came. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}

@@ -1,0 +1,446 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import fc from 'fast-check';
+import { isPortsideError } from '../../src/base/errors.ts';
+import type { Channel } from '../../src/transport/contract.ts';
+import { loadNative } from '../../src/transport/native/load.ts';
+import { nativeTransport } from '../../src/transport/native/transport.ts';
+import { watchLeaks } from '../support/leaks.ts';
+import {
+  closing,
+  dial,
+  digest,
+  inChild,
+  loopback,
+  next,
+  outcome,
+  plainBind,
+  prelude,
+  readAll,
+  startChild,
+} from './native-support.ts';
+
+const native = 'addon' in loadNative();
+
+/** A test of what only the native core promises. */
+function promise(name: string, body: () => Promise<void>): void {
+  test(name, { skip: native ? false : 'the native core is not built' }, async () => {
+    const noLeaks = watchLeaks();
+    await body();
+    await noLeaks();
+  });
+}
+
+async function pair(): Promise<{ readonly client: Channel; readonly server: Channel; readonly close: () => void }> {
+  const transport = nativeTransport();
+  const acceptor = await transport.listen(loopback, plainBind);
+  const [client, server] = await Promise.all([dial(transport, acceptor.address), next(acceptor)]);
+  acceptor.close();
+  return {
+    client,
+    server,
+    close() {
+      client.destroy('reset');
+      server.destroy('reset');
+    },
+  };
+}
+
+function unasked(): never {
+  throw new Error('nobody asked');
+}
+
+describe('the native core', () => {
+  promise('a late write on a connection that has gone does not reach the one in its place', async () => {
+    const first = await pair();
+    const gone = Promise.all([closing(first.client), closing(first.server)]);
+    first.close();
+    await gone;
+    const second = await pair();
+    for (const channel of [first.client, first.server]) {
+      assert.equal(channel.send(Buffer.from('stray')), 0);
+      channel.shutdown();
+      channel.flow(true);
+      channel.destroy('drop');
+      assert.equal(channel.release(), null);
+    }
+    const read = readAll(second.server);
+    second.client.send(Buffer.from('mine'));
+    const end = readAll(second.client);
+    second.client.shutdown();
+    assert.deepEqual(await read, { text: 'mine', why: 'ended' });
+    assert.deepEqual(await end, { text: '', why: 'ended' });
+  });
+
+  promise('writes of any size on several connections, mixed in any way, each arrive in order', async () => {
+    const sizes = fc.oneof(
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 16_380, max: 16_390 }),
+      fc.integer({ min: 1, max: 400_000 }),
+    );
+    const write = fc.record({
+      to: fc.integer({ min: 0, max: 2 }),
+      size: sizes,
+      times: fc.oneof(
+        { weight: 5, arbitrary: fc.constant(1) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 300 }) },
+      ),
+      turn: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(write, { minLength: 10, maxLength: 60, size: 'max' }),
+        fc.boolean(),
+        async (writes, late) => {
+          const pairs = [await pair(), await pair(), await pair()];
+          const sent = pairs.map(() => createHash('sha1'));
+          const reads = pairs.map(({ server }) => digest(server, !late));
+          let pattern = 0;
+          for (const { to, size, times, turn } of writes) {
+            for (let i = 0; i < times && size * times < 4_000_000; i++) {
+              const bytes = new Uint8Array(size).fill(pattern++);
+              sent[to]?.update(bytes);
+              pairs[to]?.client.send(bytes);
+            }
+            if (turn) await new Promise((resolve) => setImmediate(resolve));
+          }
+          for (const { client, server } of pairs) {
+            client.destroy('flush');
+            server.flow(true);
+          }
+          assert.deepEqual(
+            await Promise.all(reads),
+            sent.map((hash) => hash.digest('hex')),
+          );
+        },
+      ),
+      { numRuns: 15 },
+    );
+  });
+
+  promise('release() inside of data gives the rest of the batch with the connection', async () => {
+    const { client, server, close } = await pair();
+    client.send(Buffer.from('one'));
+    client.shutdown();
+    const released = await new Promise<ReturnType<Channel['release']>>((resolve) => {
+      server.sink = {
+        data: () => resolve(server.release()),
+        end() {},
+        writable() {},
+        close: () => assert.fail('closed'),
+      };
+      setImmediate(() => server.flow(true));
+    });
+    assert.ok(released?.kind === 'fd');
+    const adopted = nativeTransport().adopt(released);
+    const read = readAll(adopted);
+    const end = readAll(client);
+    assert.deepEqual(await read, { text: '', why: 'ended' });
+    assert.deepEqual(await end, { text: '', why: 'ended' });
+    close();
+  });
+
+  promise('a sink that transfers the borrowed memory away harms nobody', async () => {
+    const { client, server, close } = await pair();
+    let text = '';
+    const stolen: ArrayBuffer[] = [];
+    server.flow(true);
+    for (const word of ['one ', 'two ', 'three']) {
+      await new Promise<void>((resolve) => {
+        server.sink = {
+          data(bytes) {
+            text += Buffer.from(bytes).toString();
+            server.send(bytes);
+            stolen.push(structuredClone(bytes.buffer as ArrayBuffer, { transfer: [bytes.buffer as ArrayBuffer] }));
+            assert.equal(bytes.length, 0);
+            resolve();
+          },
+          end() {},
+          writable() {},
+          close() {},
+        };
+        client.send(Buffer.from(word));
+      });
+    }
+    assert.equal(text, 'one two three');
+    assert.equal(stolen.length, 3);
+    close();
+  });
+
+  promise('any numbers from JavaScript are refused or ignored, and other connections live on', async () => {
+    const { code, signal, out, err } = await inChild(`${prelude}
+      const { addon } = loadNative();
+      const acceptor = await transport.listen(loopback, plainBind);
+      const taken = new Promise((resolve) => {
+        acceptor.watcher = { ready() { acceptor.want(false); resolve(acceptor.take()); }, trouble() {} };
+        acceptor.want(true);
+      });
+      const [client, server] = await Promise.all([dialTo(acceptor.address), taken]);
+      const { nativeLoop } = await import(${JSON.stringify(new URL('../../src/transport/native/loop.ts', import.meta.url).href)});
+      const { ops, ctl } = nativeLoop();
+      let state = 12345;
+      const random = () => (state = (Math.imul(state, 1103515245) + 12345) | 0);
+      const odd = () => [random(), random() & 127, -1, 0, 2 ** 31 - 1, -(2 ** 31), NaN, 1.5, undefined, null, 'x', {}, [], new Uint8Array(3), new Float64Array(2)][(random() >>> 8) % 15];
+      // Slots that are in use have small numbers and generation 0: the fuzz stays clear of those two on purpose, elsewhere everything goes.
+      const clear = (slot, gen) => !(Number(slot) >= 0 && Number(slot) < 4 && (Number(gen) | 0) === 0);
+      for (let i = 0; i < 20000; i++) {
+        for (const name of ['accept', 'pending', 'want', 'write', 'recv', 'set', 'address', 'release', 'close']) {
+          const slot = odd(), gen = odd();
+          if (clear(slot, gen)) addon[name](slot, gen, odd(), odd());
+        }
+        addon.host(odd(), odd(), odd(), odd(), odd(), odd());
+        addon.write(-1, 0, new Uint8Array(9), 10);
+      }
+      for (const bad of [odd(), 'x'.repeat(500), '\\0', '', '1.2.3.4.5', 'fe80::1%', 'fe80::1%99999999999', undefined]) {
+        addon.listen(0, bad, 70000, 7, 1); addon.listen(1, bad + '/no/such/dir', 0, 0, 1); addon.dial(0, bad, -1, bad, -5); addon.adopt(100000, 0);
+      }
+      for (let round = 0; round < 300; round++) {
+        for (let i = 0; i < ops.length; i++) ops[i] = i % 6 === 1 ? 1 + (random() & 0xffffff) : i % 6 === 2 ? random() & 15 : random() & 7 ? random() : random() & 127;
+        ctl[0] = [4096, 1, 5000, -1, 2 ** 31 - 1, -(2 ** 31)][round % 6];
+        addon.flush();
+      }
+      // The right channel with pieces of memory that are not there.
+      for (const [at, length] of [[-1, 10], [262143, 2], [2 ** 31 - 1, 2 ** 31 - 1], [0, -5], [0, 0]]) {
+        for (const what of [1, 2]) { ops.set([0, 0, what, at, length, 77, 1, 0, what, at, length, -1, 2, 0, what, at, length, 2 ** 30]); ctl[0] = 3; addon.flush(); }
+      }
+      server.sink = { ...deaf, data(bytes) { server.send(bytes); } };
+      server.flow(true);
+      client.sink = { ...deaf, data(bytes) { console.log(String.fromCharCode(...bytes)); client.destroy('drop'); server.destroy('drop'); acceptor.close(); } };
+      client.flow(true);
+      client.send(new Uint8Array([111, 107]));
+    `);
+    assert.deepEqual({ code, signal, out }, { code: 0, signal: null, out: 'ok\n' }, err);
+  });
+
+  promise('clients wait in the kernel while nobody asks, and looking takes none', async () => {
+    const transport = nativeTransport();
+    const acceptor = await transport.listen(loopback, plainBind);
+    acceptor.watcher = { ready: unasked, trouble: unasked };
+    assert.equal(acceptor.pending(), false);
+    const client = await dial(transport, acceptor.address);
+    assert.equal(acceptor.pending(), true);
+    assert.equal(acceptor.pending(), true);
+    acceptor.want(true);
+    acceptor.want(false);
+    const turned = await dial(transport, acceptor.address);
+    const closed = Promise.all([closing(client), closing(turned)]);
+    for (const channel of [client, turned]) channel.flow(true);
+    acceptor.close();
+    assert.deepEqual(await closed, ['reset', 'reset']);
+    assert.equal(acceptor.take(), null);
+    assert.equal(acceptor.pending(), false);
+  });
+
+  promise('a socket file goes with its listener, and a file in the way is an error that says so', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'portside-'));
+    const path = join(folder, 'x.sock');
+    const transport = nativeTransport();
+    const acceptor = await transport.listen({ kind: 'unix', path }, plainBind);
+    assert.ok(statSync(path).isSocket());
+    await assert.rejects(transport.listen({ kind: 'unix', path }, plainBind), { code: 'EADDRINUSE' });
+    acceptor.close();
+    assert.equal(existsSync(path), false);
+    await assert.rejects(transport.listen({ kind: 'unix', path: path + 'x'.repeat(200) }, plainBind), {
+      code: 'ENAMETOOLONG',
+    });
+    await assert.rejects(transport.listen({ kind: 'unix', path: 'a\0b' }, plainBind), { code: 'EINVAL' });
+    rmSync(folder, { recursive: true });
+  });
+
+  promise('an abstract name is a Unix socket without a file', async () => {
+    const transport = nativeTransport();
+    const path = `\0portside ${process.pid}`;
+    const acceptor = await transport.listen({ kind: 'unix', path }, plainBind);
+    await assert.rejects(transport.listen({ kind: 'unix', path }, plainBind), { code: 'EADDRINUSE' });
+    const [client, server] = await Promise.all([dial(transport, acceptor.address), next(acceptor)]);
+    assert.deepEqual(server.local, { family: 'unix', path });
+    assert.deepEqual(server.remote, { family: 'unix', path: '' });
+    assert.deepEqual(client.remote, { family: 'unix', path });
+    acceptor.close();
+    const read = readAll(server);
+    client.send(Buffer.from('by name'));
+    const end = readAll(client);
+    client.shutdown();
+    assert.equal((await read).text, 'by name');
+    await end;
+    await assert.rejects(dial(transport, acceptor.address), { code: 'ECONNREFUSED' });
+  });
+
+  promise('listeners share a port when all say so, and leave IPv4 alone when told to', async () => {
+    const transport = nativeTransport();
+    const shared = { ...plainBind, reusePort: true };
+    const first = await transport.listen(loopback, shared);
+    assert.ok(first.address.family === 'ipv4');
+    const same = { ...loopback, port: first.address.port };
+    const second = await transport.listen(same, shared);
+    await assert.rejects(
+      transport.listen(same, plainBind),
+      (error) => isPortsideError(error) && error.code === 'EADDRINUSE',
+    );
+    const six = { kind: 'tcp', host: '::', port: first.address.port, ipv6Only: true } as const;
+    const third = await transport.listen(six, plainBind).catch((error: unknown) => error);
+    if (!isPortsideError(third)) (third as typeof first).close();
+    else assert.equal(third.code, 'EAFNOSUPPORT');
+    first.close();
+    second.close();
+  });
+
+  promise('a listening descriptor from a parent is listened on', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const child = startChild(
+      `${prelude}
+      const acceptor = await transport.listen({ kind: 'fd', fd: 3 }, plainBind);
+      acceptor.watcher = { ready() { const channel = acceptor.take(); channel.send(Buffer.from('from the child')); channel.destroy('flush'); acceptor.close(); }, trouble() {} };
+      acceptor.want(true);
+      process.send?.('up');
+      console.log(acceptor.address.port);`,
+      ['ignore', 'pipe', 'pipe', (server as unknown as { readonly _handle: { readonly fd: number } })._handle.fd],
+    );
+    const ended = outcome(child);
+    await once(child.stdout ?? assert.fail(), 'data');
+    server.close();
+    const client = await nativeTransport().dial({
+      kind: 'tcp',
+      host: '127.0.0.1',
+      port,
+      localHost: '127.0.0.1',
+      localPort: undefined,
+    }).result;
+    assert.equal((await readAll(client)).text, 'from the child');
+    const { code, out, err } = await ended;
+    assert.deepEqual({ code, out }, { code: 0, out: `${port}\n` }, err);
+    await assert.rejects(nativeTransport().listen({ kind: 'fd', fd: 1_000_000 }, plainBind), { code: 'EBADF' });
+  });
+
+  promise(
+    'what was sent just before the process exits arrives, also from a connection that does not keep it alive',
+    async () => {
+      for (const last of ['process.exit(0)', 'channel.ref(false)']) {
+        const transport = nativeTransport();
+        const acceptor = await transport.listen(loopback, plainBind);
+        const taken = next(acceptor);
+        const ended = inChild(`${prelude}
+        const channel = await dialTo(${JSON.stringify(acceptor.address)});
+        channel.send(Buffer.from('last words'));
+        ${last};`);
+        const read = readAll(await taken);
+        acceptor.close();
+        const { code, err } = await ended;
+        assert.equal(code, 0, err);
+        assert.equal((await read).text, 'last words');
+      }
+    },
+  );
+
+  promise(
+    'a process whose listeners and connections are let go ends by itself, and says the ends it owes first',
+    async () => {
+      const { code, out, err } = await inChild(`${prelude}
+      const acceptor = await transport.listen(loopback, plainBind);
+      const channel = await dialTo(acceptor.address);
+      acceptor.ref(false);
+      channel.ref(false);
+      channel.sink = { ...deaf, close: ({ kind }) => console.log(kind) };
+      channel.destroy('drop');`);
+      assert.deepEqual({ code, out }, { code: 0, out: 'dropped\n' }, err);
+    },
+  );
+
+  promise('a peer that hangs up on a paused connection does not make the loop spin', async () => {
+    const { client, server, close } = await pair();
+    server.flow(true);
+    server.flow(false);
+    client.send(Buffer.from('unread'));
+    const gone = closing(client);
+    client.destroy('reset');
+    await gone;
+    const turnsOf = async (): Promise<number> => {
+      const before = performance.nodeTiming.uvMetricsInfo.loopCount;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return performance.nodeTiming.uvMetricsInfo.loopCount - before;
+    };
+    const turns = await turnsOf();
+    assert.ok(turns < 50, `${turns} turns of the loop in 50 ms`);
+    const read = readAll(server);
+    assert.deepEqual(await read, { text: 'unread', why: 'reset' });
+    close();
+  });
+
+  promise('each worker thread has its own core, which goes with it in any state', async () => {
+    const code = `
+      const { parentPort } = require('node:worker_threads');
+      import(${JSON.stringify(new URL('../../src/transport/native/transport.ts', import.meta.url).href)}).then(async ({ nativeTransport }) => {
+        const transport = nativeTransport();
+        const acceptor = await transport.listen(${JSON.stringify(loopback)}, { backlog: 64, reusePort: false, reuseAddress: undefined });
+        acceptor.watcher = { ready() {
+          const channel = acceptor.take();
+          if (channel === null) return;
+          channel.sink = { data(bytes) { channel.send(bytes); }, end() {}, writable() {}, close() {} };
+          channel.flow(true);
+        }, trouble() {} };
+        acceptor.want(true);
+        parentPort.on('message', () => process.exit(0));
+        parentPort.postMessage(acceptor.address);
+      });`;
+    const workers = [0, 1, 2].map(() => new Worker(code, { eval: true }));
+    await Promise.all(
+      workers.map(async (worker, index) => {
+        const [address] = await once(worker, 'message');
+        const clients = await Promise.all([0, 1, 2, 3].map(() => dial(nativeTransport(), address)));
+        const stop = (): void => {
+          if (index === 0) void worker.terminate();
+          else worker.postMessage('exit', []);
+        };
+        const ends = clients.map(
+          (channel) =>
+            new Promise<string>((resolve) => {
+              let echoed = 0;
+              channel.sink = {
+                data(bytes) {
+                  echoed += bytes.length;
+                  // In the middle of the traffic: by force, or by its own exit.
+                  if (echoed > 20_000 && channel === clients[0]) stop();
+                  channel.send(bytes);
+                },
+                end() {
+                  channel.destroy('drop');
+                },
+                writable() {},
+                close: ({ kind }) => resolve(kind),
+              };
+              channel.flow(true);
+              channel.send(new Uint8Array(100));
+            }),
+        );
+        const exited = once(worker, 'exit');
+        for (const kind of await Promise.all(ends)) assert.match(kind, /^(?:dropped|reset)$/u);
+        await exited;
+      }),
+    );
+  });
+
+  promise('what it cannot take over is refused', async () => {
+    const transport = nativeTransport();
+    assert.throws(() => transport.adopt({ kind: 'socket', socket: {}, unread: [], ended: false }), {
+      code: 'ERR_PORTSIDE_UNSUPPORTED',
+    });
+    assert.throws(() => transport.adopt({ kind: 'fd', fd: 1_000_000, unix: false, unread: [], ended: false }), {
+      code: 'EBADF',
+    });
+    const file = openSync('/dev/null', 'r');
+    assert.throws(() => transport.adopt({ kind: 'fd', fd: file, unix: false, unread: [], ended: false }), {
+      code: 'ENOTSOCK',
+    });
+    closeSync(file);
+  });
+});
