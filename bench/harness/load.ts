@@ -1,0 +1,140 @@
+/** The echo and the accept work: load on each contender in turn, and the table of it. */
+import { Child } from './child.ts';
+import { BASELINE, LIMIT } from './contenders.ts';
+import { startServer, type Bench } from './field.ts';
+import { figure, type Figure } from './statistics.ts';
+import { short, table, withRange } from './table.ts';
+
+export interface LoadPlan {
+  readonly mode: 'echo' | 'accept';
+  readonly title: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmup: number;
+  readonly connections: number;
+  readonly size: number;
+  readonly depth: number;
+}
+
+/** What the load generator says at the end of one measurement. Latencies are microseconds. */
+interface Report {
+  readonly seconds: number;
+  readonly messages?: number;
+  readonly connections: number;
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly serverCpuNs: number;
+  readonly loadCpuNs: number;
+  readonly failures?: number;
+}
+
+export interface LoadRound extends Report {
+  readonly contender: string;
+  readonly round: number;
+  /** Microseconds of the server's CPU for each message or connection. */
+  readonly cpu: number;
+}
+
+export interface LoadResult {
+  readonly plan: LoadPlan;
+  readonly rounds: readonly LoadRound[];
+}
+
+/** Time beyond warm-up and measurement after which the load generator is taken for hung, milliseconds. */
+const LOAD_PATIENCE = 60_000;
+
+/** The factor between the rounds of one contender from which its figures are called unsteady. */
+const UNSTEADY = 1.5;
+
+function loadCommand(plan: LoadPlan, program: string, port: number, pid: number): string[] {
+  const { connections, seconds, warmup, size, depth } = plan;
+  const pairs: Record<string, number> = { port, pid, connections, seconds, warmup };
+  if (plan.mode === 'echo') Object.assign(pairs, { size, depth });
+  return [program, plan.mode, ...Object.entries(pairs).flatMap(([name, value]) => [`--${name}`, String(value)])];
+}
+
+/** Measures every contender `plan.rounds` times. */
+export async function runLoad(bench: Bench, plan: LoadPlan, progress: (text: string) => void): Promise<LoadResult> {
+  const rounds: LoadRound[] = [];
+  await bench.field.rounds(plan.rounds, progress, async (contender, round) => {
+    const server = await startServer(bench, contender);
+    try {
+      const command = loadCommand(plan, bench.programs.load, server.port, server.child.pid);
+      const load = new Child(`load on ${contender.name}`, command, {}, bench.cores.load);
+      const patience = (plan.warmup + plan.seconds) * 1000 + LOAD_PATIENCE;
+      try {
+        const report = JSON.parse(`{${await load.line('{', patience)}`) as Report;
+        const count = plan.mode === 'echo' ? (report.messages ?? 0) : report.connections;
+        rounds.push({ contender: contender.name, round, cpu: report.serverCpuNs / 1000 / count, ...report });
+      } finally {
+        load.kill();
+        await load.ended;
+      }
+    } finally {
+      await server.child.end();
+    }
+  });
+  return { plan, rounds };
+}
+
+/**
+ * The ratio of one contender's CPU to another's, taken within each round, where both met the same machine. NaN
+ * when they share no round.
+ */
+function ratio(rounds: readonly LoadRound[], name: string, to: string): Figure {
+  const others = new Map(rounds.filter((one) => one.contender === to).map((one) => [one.round, one.cpu]));
+  const mine = rounds.filter((one) => one.contender === name && others.has(one.round));
+  return figure(mine.map((one) => one.cpu / (others.get(one.round) ?? NaN)));
+}
+
+function row(rounds: readonly LoadRound[], name: string): string[] {
+  const mine = rounds.filter((one) => one.contender === name);
+  const median = (pick: (one: LoadRound) => number): string => short(figure(mine.map(pick)).median);
+  const percent = (pick: (one: LoadRound) => number): string => {
+    const { median: share } = figure(mine.map((one) => pick(one) / one.seconds / 1e7));
+    return Number.isFinite(share) ? `${Math.round(share)} %` : '–';
+  };
+  return [
+    name,
+    withRange(figure(mine.map((one) => one.cpu))),
+    short(ratio(rounds, name, LIMIT).median),
+    short(ratio(rounds, name, BASELINE).median),
+    median((one) => one.perSecond),
+    median((one) => one.p50),
+    median((one) => one.p99),
+    median((one) => one.p999),
+    percent((one) => one.serverCpuNs),
+    percent((one) => one.loadCpuNs),
+  ];
+}
+
+/** The table of a result, with notes of failed connections and of rounds that are far apart. */
+export function loadTable(result: LoadResult, names: readonly string[]): string {
+  const noun = result.plan.mode === 'echo' ? 'message' : 'connection';
+  const head = [
+    result.plan.title,
+    `CPU µs/${noun}`,
+    `× ${LIMIT}`,
+    `× ${BASELINE}`,
+    `${noun}s/s`,
+    'p50 µs',
+    'p99 µs',
+    'p999 µs',
+    'server CPU',
+    'load CPU',
+  ];
+  const measured = names.filter((name) => result.rounds.some((one) => one.contender === name));
+  const rows = measured.map((name) => row(result.rounds, name));
+  const failures = result.rounds
+    .map(({ contender, round, failures: count = 0 }) => ({ count, where: `${contender}, round ${round + 1}` }))
+    .filter(({ count }) => count > 0)
+    .map(({ count, where }) => `${where}: ${count} connections failed`);
+  const unsteady = measured.flatMap((name) => {
+    const { least, most } = figure(result.rounds.filter((one) => one.contender === name).map((one) => one.cpu));
+    if (most <= least * UNSTEADY) return [];
+    return [`${name}: the rounds differ by ${short(most / least)} ×, so the machine was not steady`];
+  });
+  return [table(head, rows), ...failures, ...unsteady].join('\n');
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// Nothing but this file may be parsed before the check: an old Node would stop at syntax or
+// built-ins that it lacks, with words that help nobody.
+import process from 'node:process';
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+const supported = major >= 26 || (major === 24 && minor >= 11) || (major === 22 && minor >= 18);
+
+if (supported) {
+  const { main } = await import('./main.ts');
+  process.exitCode = await main(process.argv.slice(2));
+} else {
+  process.stderr.write(
+    `portside: this is Node.js ${process.versions.node}, and portside needs 22.18 or later, 24.11 or later, or 26 or later; install one of them.\n`,
+  );
+  process.exitCode = 1;
+}

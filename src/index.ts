@@ -1,0 +1,128 @@
+/** The public names of Portside. */
+export { ClosedError, PortsideError, isPortsideError } from './base/errors.ts';
+export type { ErrorCode, ErrorDetail } from './base/errors.ts';
+export { codes } from './base/codes.ts';
+export type { PortsideCode } from './base/codes.ts';
+export { OptionsError } from './base/options.ts';
+export type { Problem } from './base/options.ts';
+
+export {
+  after,
+  always,
+  at,
+  choose,
+  fromEmitter,
+  fromIterable,
+  guard,
+  isEvt,
+  makeEvt,
+  map,
+  never,
+  none,
+  select,
+  sync,
+  toEvt,
+} from './sync/evt.ts';
+export type {
+  EmitterLike,
+  EmitterOptions,
+  Evt,
+  EvtParts,
+  EvtSource,
+  EvtValue,
+  IterableOptions,
+  Overflow,
+  Source,
+  SyncOptions,
+  Synchronizable,
+} from './sync/evt.ts';
+export { systemClock } from './sync/clock.ts';
+export type { Clock, TimerHandle } from './sync/clock.ts';
+export { VirtualClock } from './sync/virtual-clock.ts';
+export type { RunOptions, VirtualClockOptions } from './sync/virtual-clock.ts';
+export { seededRandom, systemRandom } from './sync/random.ts';
+export type { Random } from './sync/random.ts';
+export { Scope, currentClock, currentRandom, currentScope } from './sync/scope.ts';
+export type {
+  Guard,
+  GuardRequest,
+  OpenResource,
+  Owned,
+  ScopeFailure,
+  ScopeOptions,
+  ScopeReport,
+} from './sync/scope.ts';
+export { Deadline } from './sync/deadline.ts';
+export { Semaphore } from './sync/semaphore.ts';
+export type { AcquireOptions, Permit, SemaphoreOptions } from './sync/semaphore.ts';
+
+export { ByteQueue } from './codec/byte-queue.ts';
+export { more } from './codec/codec.ts';
+export type { Codec, Decoder } from './codec/codec.ts';
+export { decodeAll, decodeEach } from './codec/decode-all.ts';
+export { delimiter } from './codec/delimiter.ts';
+export type { DelimiterOptions } from './codec/delimiter.ts';
+export { fixed } from './codec/fixed.ts';
+export { FrameDecoder, frameInvalid, frameTooLong } from './codec/frame-decoder.ts';
+export { jsonLines } from './codec/json-lines.ts';
+export type { JsonLinesOptions } from './codec/json-lines.ts';
+export { lengthPrefix } from './codec/length-prefix.ts';
+export type { LengthPrefixOptions } from './codec/length-prefix.ts';
+export { lines } from './codec/lines.ts';
+export type { LinesOptions } from './codec/lines.ts';
+export type {
+  SchemaInput,
+  SchemaIssue,
+  SchemaOutput,
+  SchemaResult,
+  SchemaTypes,
+  StandardSchemaProps,
+  StandardSchemaV1,
+} from './codec/standard-schema.ts';
+
+export { formatAddress } from './transport/address.ts';
+export type { Address, MemoryAddress, TcpAddress, UnixAddress } from './transport/address.ts';
+export type {
+  Acceptor,
+  AcceptorWatcher,
+  BindOptions,
+  BindTarget,
+  Channel,
+  ChannelEnd,
+  Dial,
+  DialTarget,
+  Released,
+  Sink,
+  SocketOption,
+  Transport,
+  TransportFlags,
+} from './transport/contract.ts';
+export { memoryNetwork } from './transport/memory/memory-network.ts';
+export type { Faults, MemoryNetwork, MemoryNetworkOptions, Side } from './transport/memory/memory-network.ts';
+
+export { connect } from './net/connect.ts';
+export type { ConnectOptions } from './net/connect.ts';
+export { Connection, isConnection } from './net/connection.ts';
+export type { CloseReason } from './net/close-reason.ts';
+export { formatEndpoint, parseEndpoint } from './net/endpoint.ts';
+export type { Endpoint, EndpointLike } from './net/endpoint.ts';
+export { Group } from './net/group.ts';
+export type { GroupOptions } from './net/group.ts';
+export type { ReadOptions } from './net/input.ts';
+export { listen } from './net/listen.ts';
+export type { ListenOptions } from './net/listen.ts';
+export { Listener, isListener } from './net/listener.ts';
+export { pipe } from './net/pipe.ts';
+export type { PipeResult } from './net/pipe.ts';
+export { reconnecting } from './net/reconnecting.ts';
+export type { Backoff, ReconnectOptions } from './net/reconnecting.ts';
+export type { ConnectionOptions } from './net/settings.ts';
+export type { TransportChoice } from './net/transports.ts';
+export { UdpSocket, bindUdp, isUdpSocket } from './net/udp.ts';
+export type { Datagram, MulticastOptions, UdpAddress, UdpAddressLike, UdpOptions } from './net/udp.ts';
+export type { WebStreams } from './net/adapters.ts';
+
+export { defineHandler, isHandler } from './server/handler.ts';
+export type { Context, Handler, HandlerFunction, Protocol } from './server/handler.ts';
+export { Server, serve } from './server/server.ts';
+export type { ServeOptions, ServerCounts } from './server/server.ts';

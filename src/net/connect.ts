@@ -1,0 +1,232 @@
+import { check, integer, milliseconds, oneOf, string, table } from '../base/options.ts';
+import { PortsideError } from '../base/errors.ts';
+import type { Clock } from '../sync/clock.ts';
+import { currentClock, currentScope } from '../sync/scope.ts';
+import type { Channel, Dial, DialTarget, Transport } from '../transport/contract.ts';
+import { isIP } from '../transport/ip.ts';
+import type { Connection } from './connection.ts';
+import { openConnection } from './connection.ts';
+import { formatEndpoint, parseEndpoint } from './endpoint.ts';
+import type { Endpoint, EndpointLike } from './endpoint.ts';
+import { familiesRule, settingsFields, signalRule, transportRule } from './option-rules.ts';
+import { resolveHost } from './resolve.ts';
+import { connectionSettings } from './settings.ts';
+import type { ConnectionOptions } from './settings.ts';
+import { transportFor } from './transports.ts';
+import type { TransportChoice } from './transports.ts';
+
+export interface ConnectOptions extends ConnectionOptions {
+  /** Milliseconds for all of it, looking up the name included; then ERR_PORTSIDE_TIMEOUT. @default none */
+  timeout?: number | undefined;
+  /** Calls it off; a socket that comes late is closed. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How the addresses of a name are tried: `parallel` as Happy Eyeballs does (RFC 8305: families in turn, the next begins when the one before has failed or
+   * `attemptDelay` is over, the first that answers wins), `sequential` one after another. @default 'parallel'
+   */
+  order?: 'parallel' | 'sequential' | undefined;
+  /** Milliseconds before the next address is tried beside the one before. @default 250 */
+  attemptDelay?: number | undefined;
+  /** Which families of a name's addresses are tried. @default both */
+  families?: readonly ('ipv4' | 'ipv6')[] | undefined;
+  /** The local address, numeric; only remote addresses of its family are tried. */
+  localHost?: string | undefined;
+  /** The local port, with or without `localHost`. */
+  localPort?: number | undefined;
+  /** What carries the bytes. @default 'auto' */
+  transport?: TransportChoice | undefined;
+}
+
+const connectTable = table('connect', {
+  ...settingsFields,
+  timeout: milliseconds(),
+  signal: signalRule,
+  order: oneOf('parallel', 'sequential'),
+  attemptDelay: milliseconds({ min: 10 }),
+  families: familiesRule,
+  localHost: string(),
+  localPort: integer({ min: 1, max: 65_535 }),
+  transport: transportRule,
+});
+
+/**
+ * Connects to an endpoint: `tcp://host:port`, `host:port`, `unix:///run/x.sock`, `memory://name`, or an object.
+ * Rejects with a {@link PortsideError} that keeps the system's code (`ECONNREFUSED`, `ENOTFOUND`, …), ERR_PORTSIDE_TIMEOUT, `signal.reason`,
+ * ERR_PORTSIDE_GUARD, or ERR_PORTSIDE_ENDPOINT. Where several addresses failed, the error is the first one's and `cause` has them all.
+ */
+export async function connect(to: EndpointLike, options?: ConnectOptions): Promise<Connection> {
+  const checked: ConnectOptions = check(connectTable, options);
+  const endpoint = parseEndpoint(to, 'client');
+  const transport = transportFor(checked.transport);
+  const scope = currentScope();
+  const clock = currentClock();
+  checked.signal?.throwIfAborted();
+  const { host, port } = guarded(endpoint);
+  scope?.check({ op: 'connect', role: 'client', host, port });
+  const channel = await bounded(clock, checked, endpoint, async (bound) => {
+    const targets = await targetsOf(endpoint, checked, transport, bound);
+    bound.throwIfAborted();
+    const delay = checked.order === 'sequential' ? Infinity : (checked.attemptDelay ?? 250);
+    return race(targets, delay, transport, clock, bound);
+  });
+  return openConnection(channel, connectionSettings(checked), scope);
+}
+
+function guarded(endpoint: Endpoint): { host: string; port: number | undefined } {
+  if (endpoint.kind === 'tcp' || endpoint.kind === 'tls')
+    return { host: endpoint.host ?? 'localhost', port: endpoint.port };
+  return { host: formatEndpoint(endpoint), port: undefined };
+}
+
+/** Runs the work under the caller's signal and time; both end it through one signal. */
+async function bounded<T>(
+  clock: Clock,
+  { signal, timeout }: ConnectOptions,
+  endpoint: Endpoint,
+  work: (bound: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  const timer =
+    timeout === undefined
+      ? null
+      : clock.after(timeout, () =>
+          controller.abort(
+            new PortsideError(
+              'ERR_PORTSIDE_TIMEOUT',
+              `${formatEndpoint(endpoint)} did not answer within ${timeout} ms`,
+              {
+                op: 'connect',
+                remote: formatEndpoint(endpoint),
+              },
+            ),
+          ),
+        );
+  try {
+    return await work(controller.signal);
+  } finally {
+    timer?.cancel();
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+async function targetsOf(
+  endpoint: Endpoint,
+  options: ConnectOptions,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<readonly DialTarget[]> {
+  switch (endpoint.kind) {
+    case 'unix':
+    case 'memory':
+      if (!transport.flags[endpoint.kind])
+        throw unsupported(endpoint, `the transport "${transport.name}" has no such sockets`);
+      return [endpoint];
+    case 'tls':
+      throw unsupported(endpoint, 'TLS is not part of this version; connect by tcp:// ');
+    case 'fd':
+    case 'systemd':
+      throw unsupported(endpoint, 'it names a socket to listen on');
+    case 'tcp': {
+      const { localHost, localPort } = options;
+      const localFamily = localHost === undefined ? 0 : isIP(localHost);
+      const families = options.families ?? ['ipv6', 'ipv4'];
+      const addresses = await resolveHost(endpoint.host ?? 'localhost', { families, role: 'client', signal });
+      const fitting = addresses.filter(
+        ({ family }) => localFamily === 0 || (family === 'ipv4') === (localFamily === 4),
+      );
+      if (fitting.length === 0) {
+        throw unsupported(endpoint, `none of its addresses is of the family of the local address ${localHost ?? ''}`);
+      }
+      return interleave(fitting).map(({ host }) => ({ kind: 'tcp', host, port: endpoint.port, localHost, localPort }));
+    }
+  }
+}
+
+/** Families in turn, beginning with the one that the resolver put first (RFC 8305, section 4). */
+function interleave<A extends { family: string }>(addresses: readonly A[]): A[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const rest = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  const mixed: A[] = [];
+  for (let i = 0; i < Math.max(first.length, rest.length); i += 1) {
+    if (i < first.length) mixed.push(first[i]!);
+    if (i < rest.length) mixed.push(rest[i]!);
+  }
+  return mixed;
+}
+
+/** The first target that answers; the others are called off. */
+function race(
+  targets: readonly DialTarget[],
+  delay: number,
+  transport: Transport,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Channel> {
+  return new Promise((resolve, reject) => {
+    const dials = new Set<Dial>();
+    const errors: unknown[] = [];
+    let next = 0;
+    let timer: { cancel(): void } | null = null;
+    let settled = false;
+
+    const settle = (): void => {
+      settled = true;
+      timer?.cancel();
+      signal.removeEventListener('abort', abort);
+      for (const dial of dials) dial.cancel();
+    };
+    const abort = (): void => {
+      settle();
+      reject(signal.reason as Error);
+    };
+    const begin = (): void => {
+      timer?.cancel();
+      timer = null;
+      if (settled || next >= targets.length) return;
+      const dial = transport.dial(targets[next]!);
+      next += 1;
+      dials.add(dial);
+      if (next < targets.length && delay !== Infinity) timer = clock.after(delay, begin);
+      dial.result.then(
+        (channel) => {
+          dials.delete(dial);
+          // Two may answer in one turn of the loop: the later one is nobody's.
+          if (settled) channel.destroy('drop');
+          else {
+            settle();
+            resolve(channel);
+          }
+        },
+        (error: unknown) => {
+          dials.delete(dial);
+          errors.push(error);
+          if (settled) return;
+          if (next < targets.length) begin();
+          else if (dials.size === 0) {
+            settle();
+            reject(together(errors));
+          }
+        },
+      );
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    begin();
+  });
+}
+
+function together(errors: readonly unknown[]): Error {
+  const first = errors[0] as PortsideError;
+  if (errors.length === 1) return first;
+  return new PortsideError(first.code, `${first.message} (and ${errors.length - 1} more of its addresses)`, {
+    op: 'connect',
+    remote: first.remote,
+    cause: new AggregateError(errors),
+  });
+}
+
+function unsupported(endpoint: Endpoint, why: string): PortsideError {
+  const remote = formatEndpoint(endpoint);
+  return new PortsideError('ERR_PORTSIDE_UNSUPPORTED', `can't connect to ${remote}: ${why}`, { op: 'connect', remote });
+}

@@ -1,0 +1,336 @@
+import type { Duplex } from 'node:stream';
+import { branded } from '../base/brand.ts';
+import { PortsideError } from '../base/errors.ts';
+import type { Codec } from '../codec/codec.ts';
+import { makeEvt, none } from '../sync/evt.ts';
+import type { Evt } from '../sync/evt.ts';
+import type { Scope } from '../sync/scope.ts';
+import { formatAddress } from '../transport/address.ts';
+import type { Address } from '../transport/address.ts';
+import type { Channel, Released } from '../transport/contract.ts';
+import { nodeStream, webStreams } from './adapters.ts';
+import type { WebStreams } from './adapters.ts';
+import type { CloseReason } from './close-reason.ts';
+import type { ReadOptions } from './input.ts';
+import { Link } from './link.ts';
+import { lineOf, untilDelimiter } from './reading.ts';
+import type { ConnectionSettings } from './settings.ts';
+
+const brand = branded('connection');
+const WRITTEN_UTF8 = 'utf8';
+
+let linkOf: (connection: Connection) => Link;
+
+/** The connection's inside, for the rooms of this house. */
+export function link(connection: Connection<never> | Connection): Link {
+  return linkOf(connection as Connection);
+}
+
+/** A {@link Connection} on a channel, owned by `scope` when there is one. */
+export function openConnection(channel: Channel, settings: ConnectionSettings, scope: Scope | undefined): Connection {
+  const connection = new Connection(channel, settings);
+  if (scope === undefined) return connection;
+  const inside = linkOf(connection);
+  try {
+    inside.life.disown = scope.own({
+      get what() {
+        return `connection from ${formatAddress(channel.remote)}`;
+      },
+      async drop() {
+        inside.destroy('drop', null);
+        await inside.closed;
+      },
+    });
+  } catch (error) {
+    inside.destroy('drop', null);
+    throw error;
+  }
+  inside.clock = scope.clock;
+  return connection;
+}
+
+/**
+ * One connection: bytes in, bytes out, each side with an end of its own.
+ *
+ * Reading is by asking: `read`, iteration, `readExactly`, `readUntil`, `readLine`,
+ * `frames`. One at a time; a second one while the first waits rejects with
+ * ERR_PORTSIDE_READ_BUSY. Nothing is read before the first is called, and no more than
+ * `readAhead` bytes before the next. After the peer's orderly end reads give `null`;
+ * after its reset they reject with the system's error (`ECONNRESET`), once what had
+ * arrived was read; after `close()` on this side with {@link ClosedError}.
+ *
+ * Writing queues. The promise that a write returns is resolved when there is room for more, and
+ * may be left alone: its rejection is never an unhandled one.
+ *
+ * `Data` is the type of {@link Connection.data}, which is the user's.
+ */
+export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncDisposable {
+  /** Yours, for what belongs to this connection. Undefined at first. */
+  data: Data = undefined as Data;
+  readonly #link: Link;
+
+  static {
+    brand.mark(this.prototype);
+    linkOf = (connection) => connection.#link;
+  }
+
+  /** @internal Connections come from `listen` and `connect`. */
+  constructor(channel: Channel, settings: ConnectionSettings) {
+    this.#link = new Link(channel, settings, this);
+  }
+
+  /** This side's address. */
+  get local(): Address {
+    return this.#link.channel.local;
+  }
+
+  /** The peer's address. */
+  get remote(): Address {
+    return this.#link.channel.remote;
+  }
+
+  // ---- reading ----
+
+  /**
+   * The next bytes as they came, at most `max`; `null` when the peer has ended its side.
+   * A read that is called off by `signal` or `timeout` (milliseconds, ERR_PORTSIDE_TIMEOUT) loses no bytes.
+   */
+  read(options?: ReadOptions & { max?: number | undefined }): Promise<Uint8Array | null> {
+    if (options === undefined) return this.#link.input.read(Infinity, null);
+    const { max = Infinity } = options;
+    if (!(max >= 1)) return Promise.reject(wrong('read', `max must be 1 or more, got ${String(max)}`));
+    return this.#link.input.read(max, options);
+  }
+
+  /** Iterates over the bytes as they come, until the peer's end. `break` leaves the connection open and the rest unread. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
+    const { input } = this.#link;
+    return {
+      next: () => input.next(),
+      return: () => Promise.resolve({ value: undefined, done: true }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /** Exactly `length` bytes. `null` when the input has ended before the first; in the middle, ERR_PORTSIDE_UNEXPECTED_END, and what there is stays to be read. */
+  readExactly(length: number, options?: ReadOptions): Promise<Uint8Array | null> {
+    if (!Number.isSafeInteger(length) || length < 0) {
+      return Promise.reject(wrong('readExactly', `length must be a whole number from 0 on, got ${String(length)}`));
+    }
+    return this.#link.input.until((queue, ended) => {
+      if (queue.length >= length) return queue.take(length);
+      if (!ended) return none;
+      if (queue.length === 0) return null;
+      throw new PortsideError(
+        'ERR_PORTSIDE_UNEXPECTED_END',
+        `the input ended after ${queue.length} of ${length} bytes`,
+        this.#link.detail('readExactly'),
+      );
+    }, options ?? null);
+  }
+
+  /**
+   * The bytes up to and with `delimiter` (bytes or text). `null` when the input has ended before the first byte; in the middle,
+   * ERR_PORTSIDE_UNEXPECTED_END. More than `limit` bytes (65536 by default) without it: ERR_PORTSIDE_LIMIT. In both cases nothing is consumed.
+   */
+  readUntil(
+    delimiter: Uint8Array | string,
+    options?: ReadOptions & { limit?: number | undefined },
+  ): Promise<Uint8Array | null> {
+    const mark = typeof delimiter === 'string' ? Buffer.from(delimiter, WRITTEN_UTF8) : delimiter;
+    if (mark.length === 0) return Promise.reject(wrong('readUntil', 'the delimiter must not be empty'));
+    return this.#link.input.until(untilDelimiter(mark, options?.limit ?? 65_536, false, this.#link), options ?? null);
+  }
+
+  /**
+   * The next line as text, without its LF or CRLF; `null` at the end. A last line may lack its ending. More than `limit` bytes
+   * (65536 by default) without an ending: ERR_PORTSIDE_LIMIT, nothing consumed. Bytes that are not UTF-8 become U+FFFD.
+   */
+  async readLine(options?: ReadOptions & { limit?: number | undefined }): Promise<string | null> {
+    const attempt = untilDelimiter(LF, options?.limit ?? 65_536, true, this.#link);
+    const line = await this.#link.input.until(attempt, options ?? null);
+    return line === null ? null : lineOf(line);
+  }
+
+  /** Puts bytes back, to be read next. */
+  unread(bytes: Uint8Array): void {
+    this.#link.input.unread(bytes);
+  }
+
+  /** The frames of a codec, until the peer's end. An input that is not of the codec throws the codec's error. `break` leaves the connection open and the rest unread. */
+  frames<In, Out>(codec: Codec<In, Out>): AsyncIterableIterator<In, undefined> {
+    const { input } = this.#link;
+    const decoder = codec.decoder();
+    return {
+      next: () => input.nextFrame(decoder),
+      return: () => Promise.resolve({ value: undefined, done: true }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /** Ready when a read would give something: bytes, `null` at the end, or (thrown) the error. Those who are not chosen have read nothing. */
+  readEvt(): Evt<Uint8Array | null> {
+    return makeEvt({ take: () => this.#link.input.take(), watch: (wake) => this.#link.input.watch(wake) });
+  }
+
+  // ---- writing ----
+
+  /**
+   * Queues bytes, or text as UTF-8. The promise is resolved (at once, one object for all) while no more than `highWaterMark` bytes
+   * are queued, else when all are with the kernel; it rejects when the connection ends before. Resolved does not mean sent: that is {@link Connection.flushed}.
+   * Don't change the bytes afterwards. On an ended output it rejects with ERR_PORTSIDE_WRITE_AFTER_END or {@link ClosedError}.
+   */
+  write(bytes: Uint8Array | string): Promise<void> {
+    if (typeof bytes === 'string') return this.#link.write(Buffer.from(bytes, WRITTEN_UTF8));
+    if (!(bytes instanceof Uint8Array)) throw wrong('write', 'what is written must be bytes (Uint8Array) or a string');
+    return this.#link.write(bytes);
+  }
+
+  /** {@link Connection.write} for several pieces, which leave together. */
+  writev(pieces: readonly (Uint8Array | string)[]): Promise<void> {
+    return this.#link.writeAll(
+      pieces.map((piece) => {
+        if (typeof piece === 'string') return Buffer.from(piece, WRITTEN_UTF8);
+        if (!(piece instanceof Uint8Array))
+          throw wrong('writev', 'what is written must be bytes (Uint8Array) or strings');
+        return piece;
+      }),
+    );
+  }
+
+  /** Holds writes back until {@link Connection.uncork}, to let them leave together. Nests; `flushed`, `closeWrite` and `close` take all corks out. */
+  cork(): void {
+    this.#link.cork();
+  }
+
+  uncork(): Promise<void> {
+    return this.#link.uncork(false);
+  }
+
+  /** Resolves when everything that was written is with the kernel; rejects when it can't get there. */
+  flushed(): Promise<void> {
+    return this.#link.flushed();
+  }
+
+  /** Bytes that were written and are not with the kernel yet. */
+  get queuedBytes(): number {
+    return this.#link.queued;
+  }
+
+  /** Ready while a write would not have to wait, or the connection is over. */
+  writableEvt(): Evt<void> {
+    const inside = this.#link;
+    return makeEvt({
+      take: () => (inside.outputEnded || inside.queued <= inside.settings.highWaterMark ? undefined : none),
+      watch: (wake) => inside.outlet.watch(wake),
+    });
+  }
+
+  // ---- ending ----
+
+  /** Ends the output in order: what is queued, then FIN. Reading goes on. Resolves when it is with the kernel. Idempotent. */
+  closeWrite(): Promise<void> {
+    return this.#link.endOutput();
+  }
+
+  /** Ends the output on this side without telling the peer: what is queued is sent, but FIN only when the reading side ends too. */
+  abandonWrite(): Promise<void> {
+    return this.#link.abandonOutput();
+  }
+
+  /** Ends reading on this side: reads give `null`, and what still comes is let go. When the output was ended too, the connection closes. */
+  closeRead(): void {
+    this.#link.closeInput();
+  }
+
+  /**
+   * Ends both sides in order: sends what is queued, then FIN, lets go what still comes, and waits for the peer's end, for `linger` milliseconds at most (5000 by
+   * default, 0: not at all). Never rejects; resolves to the reason. Idempotent: further calls give the same.
+   */
+  close(options?: { linger?: number | undefined }): Promise<CloseReason> {
+    return this.#link.shut(options?.linger ?? this.#link.settings.linger);
+  }
+
+  /** Ends it at once with RST, where the transport has one. Output that is queued is lost. */
+  abort(cause?: unknown): void {
+    this.#link.destroy('reset', { kind: 'aborted', cause });
+  }
+
+  /** {@link Connection.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Resolves with the reason when it is over. Never rejects. */
+  get closed(): Promise<CloseReason> {
+    return this.#link.closed;
+  }
+
+  /** Why it is over, or null while it is not. */
+  get closeReason(): CloseReason | null {
+    return this.#link.reason;
+  }
+
+  /** Aborted when the connection is over, with the error that an operation would meet. */
+  get signal(): AbortSignal {
+    return this.#link.signal;
+  }
+
+  /** Aborted when the server wants to stop and this connection should come to its end. */
+  get draining(): AbortSignal {
+    return this.#link.life.draining.signal;
+  }
+
+  // ---- the socket ----
+
+  /** TCP_NODELAY: small writes leave at once. On by default. */
+  setNoDelay(on: boolean): void {
+    this.#link.channel.set({ kind: 'noDelay', on });
+  }
+
+  /** SO_KEEPALIVE, with the idle time before the first probe in milliseconds (60000 by default). On by default. */
+  setKeepAlive(on: boolean, delay = 60_000): void {
+    this.#link.channel.set({ kind: 'keepAlive', on, delay });
+  }
+
+  /** Whether it keeps the process alive. On by default. */
+  ref(on: boolean): void {
+    this.#link.channel.ref(on);
+  }
+
+  /**
+   * Gives the connection to another owner: flushes the output, then hands out the descriptor or socket with every byte that was read and not consumed. This
+   * object is over then, with the reason `released`. Rejects with {@link ClosedError} when it is over already, ERR_PORTSIDE_READ_BUSY while a read waits.
+   */
+  async release(): Promise<Released> {
+    await this.flushed();
+    const released = this.#link.release();
+    if (released === null) throw this.#link.closedError('release');
+    return released;
+  }
+
+  /** A `stream.Duplex` over this connection, half-open like it. The connection is read and ended through the stream from then on. */
+  toNodeStream(): Duplex {
+    return nodeStream(this);
+  }
+
+  /** Web Streams over this connection, with back-pressure. It is read and ended through them from then on. */
+  toWebStreams(): WebStreams {
+    return webStreams(this);
+  }
+}
+
+const LF = Uint8Array.of(10);
+
+/** Whether a value is a {@link Connection}, of this copy of the package or another. */
+export function isConnection(value: unknown): value is Connection {
+  return brand.is(value);
+}
+
+function wrong(op: string, message: string): PortsideError {
+  return new PortsideError('ERR_PORTSIDE_OPTIONS', `${op}: ${message}`, { op });
+}

@@ -1,0 +1,102 @@
+import { check, byteCount, fn, oneOf, table } from '../base/options.ts';
+import type { Connection } from './connection.ts';
+import { link } from './connection.ts';
+
+export interface GroupOptions {
+  /**
+   * What becomes of a member that does not take what is sent: `drop` leaves the message out for it, whole, and counts it; `close` aborts it. @default 'drop'
+   */
+  slow?: 'drop' | 'close' | undefined;
+  /** Bytes queued at a member above which it is slow. @default 1048576 */
+  limit?: number | undefined;
+  /** Hears of each message that was left out, and of each member that was closed, for being slow. */
+  onSlow?: ((member: Connection, queued: number) => void) | undefined;
+}
+
+const groupTable = table('Group', {
+  slow: oneOf('drop', 'close'),
+  limit: byteCount({ min: 1 }),
+  onSlow: fn<(member: Connection, queued: number) => void>(),
+});
+
+/**
+ * Sends the same bytes to many connections, without copying them. Members leave by themselves when they are over.
+ * One that is slow never holds up the others: what becomes of it is the group's `slow` policy.
+ */
+export class Group<Data = unknown> implements Iterable<Connection<Data>> {
+  readonly #members = new Map<Connection<Data>, () => void>();
+  readonly #slow: 'drop' | 'close';
+  readonly #limit: number;
+  readonly #onSlow: GroupOptions['onSlow'];
+  #dropped = 0;
+
+  constructor(options?: GroupOptions) {
+    const checked: GroupOptions = check(groupTable, options);
+    this.#slow = checked.slow ?? 'drop';
+    this.#limit = checked.limit ?? 1_048_576;
+    this.#onSlow = checked.onSlow;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Messages that were left out for slow members, counted per member. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  has(member: Connection<Data>): boolean {
+    return this.#members.has(member);
+  }
+
+  /** Adds a member, until it is over or deleted. One that is over already is not added. */
+  add(member: Connection<Data>): this {
+    const inside = link(member as Connection);
+    if (inside.reason !== null || this.#members.has(member)) return this;
+    const unhook = inside.onClose(() => this.#members.delete(member));
+    this.#members.set(member, unhook);
+    return this;
+  }
+
+  /** Takes a member out; it stays open. Whether it was one. */
+  delete(member: Connection<Data>): boolean {
+    this.#members.get(member)?.();
+    return this.#members.delete(member);
+  }
+
+  [Symbol.iterator](): IterableIterator<Connection<Data>> {
+    return this.#members.keys();
+  }
+
+  /**
+   * Sends to every member but `except`; returns to how many. Don't change the bytes afterwards. A member whose output was ended is passed over.
+   */
+  send(message: Uint8Array | string, options?: { except?: Connection<Data> | undefined }): number {
+    const bytes = typeof message === 'string' ? Buffer.from(message, 'utf8') : message;
+    const except = options?.except;
+    let sent = 0;
+    for (const member of this.#members.keys()) {
+      if (member === except) continue;
+      const inside = link(member as Connection);
+      if (inside.outputEnded) continue;
+      const { queued } = inside;
+      if (queued > this.#limit) {
+        this.#tooSlow(member, queued);
+        continue;
+      }
+      void inside.write(bytes);
+      sent += 1;
+    }
+    return sent;
+  }
+
+  #tooSlow(member: Connection<Data>, queued: number): void {
+    this.#dropped += 1;
+    if (this.#slow === 'close') {
+      this.delete(member);
+      member.abort(new Error(`it did not take what the group sent; ${queued} bytes were queued`));
+    }
+    this.#onSlow?.(member as Connection, queued);
+  }
+}

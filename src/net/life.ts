@@ -1,0 +1,59 @@
+import type { CloseReason } from './close-reason.ts';
+import { deferred } from './deferred.ts';
+import type { Deferred } from './deferred.ts';
+
+const nothing = (): void => {};
+
+/** Who wants to know of a connection's end, and the signals that are made of it. Made when first needed. */
+export class Life {
+  #closed: Deferred<CloseReason> | null = null;
+  #signal: AbortController | null = null;
+  #draining: AbortController | null = null;
+  #hooks: Set<(reason: CloseReason) => void> | null = null;
+  /** How the scope that owns the connection forgets it. */
+  disown: (() => void) | null = null;
+  /** Why this side ends it, when the channel can't know. */
+  why: CloseReason | null = null;
+
+  get closed(): Promise<CloseReason> {
+    this.#closed ??= deferred();
+    return this.#closed.promise;
+  }
+
+  /** `over`: the error of the end, when it was before. */
+  signal(over: () => Error | null): AbortSignal {
+    if (this.#signal === null) {
+      this.#signal = new AbortController();
+      const error = over();
+      if (error !== null) this.#signal.abort(error);
+    }
+    return this.#signal.signal;
+  }
+
+  get draining(): AbortController {
+    this.#draining ??= new AbortController();
+    return this.#draining;
+  }
+
+  onClose(hook: (reason: CloseReason) => void): () => void {
+    this.#hooks ??= new Set();
+    this.#hooks.add(hook);
+    return () => {
+      this.#hooks?.delete(hook);
+    };
+  }
+
+  /** It is over. */
+  end(reason: CloseReason, error: () => Error): void {
+    this.disown?.();
+    this.disown = null;
+    this.#closed?.resolve(reason);
+    this.#signal?.abort(error());
+    const hooks = this.#hooks;
+    this.#hooks = null;
+    if (hooks !== null) for (const hook of hooks) hook(reason);
+  }
+}
+
+/** A hook that there is nothing to take back of. */
+export const unhooked: () => void = nothing;
