@@ -2,7 +2,6 @@
 // from a client, or the end. Each turn of the loop commits to exactly one of them; the others have lost nothing.
 //   node examples/count.ts            (PORT=7100 by default)
 //   nc 127.0.0.1 7100
-import { once } from 'node:events';
 import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { after, choose, listen, makeEvt, map, none, sync } from 'portside';
@@ -100,9 +99,9 @@ function answer(
 
 if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) {
   const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
   const listener = await listen({ port: process.env['PORT'] ?? 7_100, host: '127.0.0.1' });
   const { address } = listener;
   console.log(`Counting visitors; connect with: nc 127.0.0.1 ${'port' in address ? address.port : ''}`);
-  void once(process, 'SIGINT').then(() => stop.abort());
   console.log(`There were ${await count(listener, stop.signal)}.`);
 }

@@ -46,7 +46,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
     if (stdout.trim() !== `v${version}`) throw new Error(`${node} is ${stdout.trim()}, not v${version}`);
     console.log(`\n== Node ${version}`);
     // The script puts the Node that runs it first on PATH, so that tests which start `node` get the same.
-    const { ok } = await run(node, [fileIn('scripts', 'test.ts')], { limit: 11 * 60_000, output: 'show' });
+    const { ok } = await run(node, [fileIn('scripts', 'test.ts')], { limit: 7 * 60_000, output: 'show' });
     if (!ok) failed.push(line);
   }
   if (failed.length > 0) {

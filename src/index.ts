@@ -7,10 +7,12 @@ export { OptionsError } from './base/options.ts';
 export type { Problem } from './base/options.ts';
 
 export {
+  Watchers,
   after,
   always,
   at,
   choose,
+  evtOf,
   fromEmitter,
   fromIterable,
   guard,
@@ -105,7 +107,7 @@ export type { ConnectOptions } from './net/connect.ts';
 export { Connection, isConnection } from './net/connection.ts';
 export type { CloseReason } from './net/close-reason.ts';
 export { formatEndpoint, parseEndpoint } from './net/endpoint.ts';
-export type { Endpoint, EndpointLike } from './net/endpoint.ts';
+export type { Endpoint, EndpointLike, EndpointRole } from './net/endpoint.ts';
 export { Group } from './net/group.ts';
 export type { GroupOptions } from './net/group.ts';
 export type { ReadOptions } from './net/input.ts';

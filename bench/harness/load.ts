@@ -89,6 +89,13 @@ function ratio(rounds: readonly LoadRound[], name: string, to: string): Figure {
   return figure(mine.map((one) => one.cpu / (others.get(one.round) ?? NaN)));
 }
 
+/** The ratio of the leasts: what the work costs when nobody else is on the machine. */
+function leastRatio(rounds: readonly LoadRound[], name: string, to: string): number {
+  const least = (who: string): number =>
+    figure(rounds.filter((one) => one.contender === who).map((one) => one.cpu)).least;
+  return least(name) / least(to);
+}
+
 function row(rounds: readonly LoadRound[], name: string): string[] {
   const mine = rounds.filter((one) => one.contender === name);
   const median = (pick: (one: LoadRound) => number): string => short(figure(mine.map(pick)).median);
@@ -100,7 +107,9 @@ function row(rounds: readonly LoadRound[], name: string): string[] {
     name,
     withRange(figure(mine.map((one) => one.cpu))),
     short(ratio(rounds, name, LIMIT).median),
+    short(leastRatio(rounds, name, LIMIT)),
     short(ratio(rounds, name, BASELINE).median),
+    short(leastRatio(rounds, name, BASELINE)),
     median((one) => one.perSecond),
     median((one) => one.p50),
     median((one) => one.p99),
@@ -117,7 +126,9 @@ export function loadTable(result: LoadResult, names: readonly string[]): string 
     result.plan.title,
     `CPU µs/${noun}`,
     `× ${LIMIT}`,
+    'least',
     `× ${BASELINE}`,
+    'least',
     `${noun}s/s`,
     'p50 µs',
     'p99 µs',

@@ -22,9 +22,13 @@ const brand: symbol = Symbol.for('portside.error');
  * Tell errors apart by `code`; {@link isPortsideError} holds across copies of the package.
  */
 export class PortsideError extends Error {
+  /** What to tell errors apart by. */
   readonly code: ErrorCode;
+  /** What was being done: `listen`, `read`, … */
   readonly op: string | undefined;
+  /** This side's address as text, where it is known. */
   readonly local: string | undefined;
+  /** The peer's address as text, where it is known. */
   readonly remote: string | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {

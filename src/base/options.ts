@@ -32,7 +32,7 @@ export {
   string,
   that,
 } from './rules.ts';
-export type { Bounds, Problem, Report, RequiredRule, Rule } from './rules.ts';
+export type { Problem, Rule } from './rules.ts';
 export { list, object, record, removed, renamed, required, secret, union } from './shapes.ts';
 export type { Also, Fields, InferFields, InferRule } from './shapes.ts';
 

@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PortsideError, systemCode } from '../base/errors.ts';
+import { show } from '../base/show.ts';
 import { isHandler } from '../server/handler.ts';
 import type { Handler } from '../server/handler.ts';
 
@@ -14,7 +15,7 @@ export async function loadHandler(file: string): Promise<Handler> {
   if (!existsSync(path)) {
     throw new PortsideError(
       'ERR_PORTSIDE_MODULE',
-      `There is no file ${file} here; check the path, which is relative to ${process.cwd()}.`,
+      `There is no file ${file}; check the path${isAbsolute(file) ? '' : `, which is relative to ${process.cwd()}`}.`,
     );
   }
   if (statSync(path).isDirectory()) {
@@ -46,11 +47,15 @@ async function load(path: string, file: string): Promise<Record<string, unknown>
   try {
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   } catch (cause) {
-    const what = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+    const [what = ''] = cause instanceof Error ? cause.message.split('\n') : [show(cause)];
     const hint =
-      systemCode(cause) === 'ERR_MODULE_NOT_FOUND'
-        ? 'It imports something that is not installed'
-        : 'It failed while it was loaded';
-    throw new PortsideError('ERR_PORTSIDE_MODULE', `${file} can't be loaded. ${hint}: ${what}`, { cause });
+      systemCode(cause) === 'ERR_MODULE_NOT_FOUND' ? 'what it imports is not there; install it, or check the path' : '';
+    throw new PortsideError(
+      'ERR_PORTSIDE_MODULE',
+      `${file} can't be loaded: ${what}${hint === '' ? '' : ` (${hint})`}`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -7,13 +7,13 @@ import type { Server } from '../server/server.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import { loadHandler } from './handler-module.ts';
-import { explain } from './main.ts';
-import type { CommandIo } from './main.ts';
+import { explain } from './explain.ts';
+import type { CommandIo } from './io.ts';
 
 interface ServeFlags {
   readonly port?: string;
   readonly host: string;
-  readonly endpoint: readonly string[];
+  readonly endpoint?: readonly string[];
   readonly backlog?: number;
   readonly maxConnections?: number;
   readonly mode?: number;
@@ -33,11 +33,13 @@ export function serveCommand(program: Command, io: CommandIo, exit: (code: numbe
     .option(
       '-e, --endpoint <endpoint>',
       'where to listen, instead of --port: tcp://host:port, unix:///run/x.sock, fd://3, systemd://name; may be given several times',
-      (value: string, before: readonly string[]) => [...before, value],
-      [] as readonly string[],
+      (value: string, before: readonly string[] | undefined): readonly string[] | undefined => [
+        ...(before ?? []),
+        value,
+      ],
     )
-    .option('--backlog <count>', 'connections that may wait unaccepted (511)', count)
-    .option('--max-connections <count>', 'connections at a time (10000)', count)
+    .option('--backlog <count>', 'connections that may wait unaccepted (default: 511)', count)
+    .option('--max-connections <count>', 'connections at a time (default: 10000)', count)
     .option('--mode <octal>', 'permissions of a Unix domain socket, as in 660', octal)
     .option(
       '--grace <ms>',
@@ -45,15 +47,18 @@ export function serveCommand(program: Command, io: CommandIo, exit: (code: numbe
       milliseconds,
       10_000,
     )
-    .option('--transport <name>', 'what carries the bytes: auto, node or native', transport)
+    .option('--transport <name>', 'what carries the bytes: auto, node or native (default: auto)', transport)
     .option('--verbose', 'show where an error comes from')
     .addHelpText(
       'after',
       '\nExamples:\n  portside serve chat.ts --port 7000\n  portside serve echo.ts --endpoint unix:///tmp/echo.sock',
     )
     .action(async (file: string, flags: ServeFlags, command: Command) => {
-      if (flags.port === undefined && flags.endpoint.length === 0) {
+      if (flags.port === undefined && flags.endpoint === undefined) {
         command.error('error: say where to listen: --port or --endpoint', { exitCode: 2 });
+      }
+      if (flags.port === undefined && command.getOptionValueSource('host') === 'cli') {
+        command.error('error: --host goes with --port; an endpoint names its own host', { exitCode: 2 });
       }
       exit(await serveModule(file, flags, io));
     });
@@ -70,17 +75,20 @@ async function serveModule(file: string, flags: ServeFlags, io: CommandIo): Prom
     grace: flags.grace,
     transport: flags.transport,
     onError: (error, connection) => {
-      io.err(`${explain(error, flags.verbose === true)} [${formatAddress(connection.remote)}]\n`);
+      const what = explain(error, flags.verbose === true);
+      io.err(`portside: the handler failed for ${peer(connection.remote)}: ${what}\n`);
     },
   });
+  // Whoever reads that it serves may send a signal at once.
+  const stopped = untilStopped(server, io);
   for (const address of server.addresses)
     io.out(`portside: serving ${file} on ${formatAddress(address)}; ${hint(address)}\n`);
-  await untilStopped(server, io);
+  await stopped;
   return 0;
 }
 
 function placesOf(flags: ServeFlags): readonly EndpointLike[] {
-  const { port, host, endpoint } = flags;
+  const { port, host, endpoint = [] } = flags;
   const places: EndpointLike[] = endpoint.map((text) => parseEndpoint(text, 'server', '--endpoint'));
   if (port !== undefined) places.unshift(parseEndpoint({ port, host }, 'server', '--port'));
   return places;
@@ -95,28 +103,44 @@ function hint(address: Address): string {
       return `connect with: nc ${any} ${address.port}`;
     }
     case 'unix':
-      return `connect with: nc -U ${address.path}`;
+      return address.path.startsWith('\0')
+        ? `connect with: socat - ABSTRACT-CONNECT:${quoted(address.path.slice(1))}`
+        : `connect with: nc -U ${quoted(address.path)}`;
     case 'memory':
       return 'in memory';
   }
 }
 
+/** A word as a shell wants it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function peer(remote: Address): string {
+  return remote.family === 'unix' && remote.path === '' ? 'a local client' : formatAddress(remote);
+}
+
+/** One Ctrl-C may come twice, from the terminal and from npm, which passes it on. The same signal again within these milliseconds is the same. */
+const SAME_SIGNAL = 500;
+
 /** The first SIGINT or SIGTERM lets connections come to their end, the second ends them. */
 async function untilStopped(server: Server, io: CommandIo): Promise<void> {
-  let asked = 0;
+  let first: { readonly signal: NodeJS.Signals; readonly at: number } | null = null;
   const onSignal = (signal: NodeJS.Signals): void => {
-    asked += 1;
-    if (asked > 1) {
-      void server.stop({ grace: 0 });
+    const now = performance.now();
+    if (first !== null) {
+      if (signal !== first.signal || now - first.at >= SAME_SIGNAL) void server.stop({ grace: 0 });
       return;
     }
+    first = { signal, at: now };
     const { active } = server.counts;
+    // The ports are closed when it is said.
+    void server.stop();
     io.err(
       active === 0
         ? `portside: ${signal}, stopping\n`
         : `portside: ${signal}, waiting for ${active} ${active === 1 ? 'connection' : 'connections'}; once more ends them\n`,
     );
-    void server.stop();
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -7,7 +7,7 @@ import type { LineRules } from './lines.ts';
 import type { SchemaInput, SchemaIssue, SchemaOutput, StandardSchemaV1 } from './standard-schema.ts';
 import { fromUtf8 } from './utf8.ts';
 
-/** Settings of {@link jsonLines}. */
+/** Settings of `jsonLines`. */
 export interface JsonLinesOptions<S extends StandardSchemaV1 = StandardSchemaV1> {
   /** What each value that arrives has to be, as a schema of any library that follows Standard Schema v1. It has to answer at once: schemas that give promises are not supported. @default any JSON */
   readonly schema?: S | undefined;

@@ -6,7 +6,7 @@ import type { Codec } from './codec.ts';
 import { FrameDecoder, frameInvalid, frameTooLong } from './frame-decoder.ts';
 import { fromLooseUtf8, fromUtf8, isWellFormed } from './utf8.ts';
 
-/** Settings of {@link lines}. */
+/** Settings of `lines`. */
 export interface LinesOptions {
   /** The longest line, in bytes without its ending. @default 65536 */
   readonly maxLength?: number | undefined;

@@ -1,7 +1,6 @@
 import { Duplex } from 'node:stream';
 import { ReadableStream, WritableStream } from 'node:stream/web';
 import { closeError } from './close-reason.ts';
-import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
 
 /** The two sides of a connection as Web Streams. */
@@ -10,9 +9,12 @@ export interface WebStreams {
   readonly writable: WritableStream<Uint8Array | string>;
 }
 
-function failure(reason: CloseReason): Error | null {
-  if (reason.kind === 'ended' || reason.kind === 'closed') return null;
-  return closeError(reason, 'stream', {});
+const ignore = (): void => {};
+
+/** Resolves when the bytes are with the kernel: who writes to a stream may use its buffer again then, as it may not after `write` alone. */
+async function sent(connection: Connection, written: Promise<void>): Promise<void> {
+  await written;
+  await connection.flushed();
 }
 
 export function nodeStream(connection: Connection): Duplex {
@@ -28,10 +30,11 @@ export function nodeStream(connection: Connection): Duplex {
       );
     },
     write(chunk: Uint8Array, _encoding, callback) {
-      connection.write(chunk).then(() => callback(), callback);
+      sent(connection, connection.write(chunk)).then(() => callback(), callback);
     },
     writev(pieces, callback) {
-      connection.writev(pieces.map(({ chunk }) => chunk as Uint8Array)).then(() => callback(), callback);
+      const chunks = pieces.map(({ chunk }) => chunk as Uint8Array);
+      sent(connection, connection.writev(chunks)).then(() => callback(), callback);
     },
     final(callback) {
       connection.closeWrite().then(() => callback(), callback);
@@ -42,22 +45,27 @@ export function nodeStream(connection: Connection): Duplex {
       callback(error);
     },
   });
+  // An 'error' that nobody listens for would end the process, and a peer's reset must not. Whoever does listen hears it all the same.
+  stream.on('error', ignore);
   void connection.closed.then((reason) => {
-    const error = failure(reason);
-    if (error !== null) stream.destroy(error);
+    // After an end in order there may be bytes to read yet; the stream ends by itself behind them.
+    if (reason.kind !== 'ended') stream.destroy(closeError(reason, 'stream', {}));
   });
   return stream;
 }
 
 export function webStreams(connection: Connection): WebStreams {
+  let cancelled = false;
   const readable = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const bytes = await connection.read();
+        if (cancelled) return;
         if (bytes === null) controller.close();
         else controller.enqueue(bytes);
       },
       cancel() {
+        cancelled = true;
         connection.closeRead();
       },
     },
@@ -65,7 +73,13 @@ export function webStreams(connection: Connection): WebStreams {
   );
   const writable = new WritableStream<Uint8Array | string>({
     async write(chunk) {
-      await connection.write(chunk);
+      try {
+        await sent(connection, connection.write(chunk));
+      } catch (error) {
+        // A stream that failed takes no end any more, so nobody could end the connection's output in order.
+        connection.abort(error);
+        throw error;
+      }
     },
     async close() {
       await connection.closeWrite();

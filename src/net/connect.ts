@@ -1,20 +1,23 @@
-import { check, integer, milliseconds, oneOf, string, table } from '../base/options.ts';
+import { check, integer, milliseconds, oneOf, table, that } from '../base/options.ts';
 import { PortsideError } from '../base/errors.ts';
 import type { Clock } from '../sync/clock.ts';
 import { currentClock, currentScope } from '../sync/scope.ts';
-import type { Channel, Dial, DialTarget, Transport } from '../transport/contract.ts';
+import type { DialTarget, Transport } from '../transport/contract.ts';
 import { isIP } from '../transport/ip.ts';
 import type { Connection } from './connection.ts';
 import { openConnection } from './connection.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointLike } from './endpoint.ts';
+import { interleave, race } from './happy-eyeballs.ts';
 import { familiesRule, settingsFields, signalRule, transportRule } from './option-rules.ts';
+import type { FieldsFor } from './option-rules.ts';
 import { resolveHost } from './resolve.ts';
 import { connectionSettings } from './settings.ts';
 import type { ConnectionOptions } from './settings.ts';
 import { transportFor } from './transports.ts';
 import type { TransportChoice } from './transports.ts';
 
+/** Options of {@link connect}. */
 export interface ConnectOptions extends ConnectionOptions {
   /** Milliseconds for all of it, looking up the name included; then ERR_PORTSIDE_TIMEOUT. @default none */
   timeout?: number | undefined;
@@ -31,23 +34,26 @@ export interface ConnectOptions extends ConnectionOptions {
   families?: readonly ('ipv4' | 'ipv6')[] | undefined;
   /** The local address, numeric; only remote addresses of its family are tried. */
   localHost?: string | undefined;
-  /** The local port, with or without `localHost`. */
+  /** The local port, with or without `localHost`. One port serves one attempt at a time, so the addresses of a name are tried one after another then. */
   localPort?: number | undefined;
   /** What carries the bytes. @default 'auto' */
   transport?: TransportChoice | undefined;
 }
 
-const connectTable = table('connect', {
+/** The rules of {@link ConnectOptions}, for what takes them too. */
+export const connectFields: FieldsFor<ConnectOptions> = {
   ...settingsFields,
   timeout: milliseconds(),
   signal: signalRule,
   order: oneOf('parallel', 'sequential'),
   attemptDelay: milliseconds({ min: 10 }),
   families: familiesRule,
-  localHost: string(),
+  localHost: that<string>('a numeric address', (value) => typeof value === 'string' && isIP(value) !== 0),
   localPort: integer({ min: 1, max: 65_535 }),
   transport: transportRule,
-});
+};
+
+const connectTable = table('connect', connectFields);
 
 /**
  * Connects to an endpoint: `tcp://host:port`, `host:port`, `unix:///run/x.sock`, `memory://name`, or an object.
@@ -66,8 +72,8 @@ export async function connect(to: EndpointLike, options?: ConnectOptions): Promi
   const channel = await bounded(clock, checked, endpoint, async (bound) => {
     const targets = await targetsOf(endpoint, checked, transport, bound);
     bound.throwIfAborted();
-    const delay = checked.order === 'sequential' ? Infinity : (checked.attemptDelay ?? 250);
-    return race(targets, delay, transport, clock, bound);
+    const sequential = checked.order === 'sequential' || checked.localPort !== undefined;
+    return race(targets, sequential ? Infinity : (checked.attemptDelay ?? 250), transport, clock, bound);
   });
   return openConnection(channel, connectionSettings(checked), scope);
 }
@@ -142,88 +148,6 @@ async function targetsOf(
       return interleave(fitting).map(({ host }) => ({ kind: 'tcp', host, port: endpoint.port, localHost, localPort }));
     }
   }
-}
-
-/** Families in turn, beginning with the one that the resolver put first (RFC 8305, section 4). */
-function interleave<A extends { family: string }>(addresses: readonly A[]): A[] {
-  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
-  const rest = addresses.filter(({ family }) => family !== addresses[0]?.family);
-  const mixed: A[] = [];
-  for (let i = 0; i < Math.max(first.length, rest.length); i += 1) {
-    if (i < first.length) mixed.push(first[i]!);
-    if (i < rest.length) mixed.push(rest[i]!);
-  }
-  return mixed;
-}
-
-/** The first target that answers; the others are called off. */
-function race(
-  targets: readonly DialTarget[],
-  delay: number,
-  transport: Transport,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<Channel> {
-  return new Promise((resolve, reject) => {
-    const dials = new Set<Dial>();
-    const errors: unknown[] = [];
-    let next = 0;
-    let timer: { cancel(): void } | null = null;
-    let settled = false;
-
-    const settle = (): void => {
-      settled = true;
-      timer?.cancel();
-      signal.removeEventListener('abort', abort);
-      for (const dial of dials) dial.cancel();
-    };
-    const abort = (): void => {
-      settle();
-      reject(signal.reason as Error);
-    };
-    const begin = (): void => {
-      timer?.cancel();
-      timer = null;
-      if (settled || next >= targets.length) return;
-      const dial = transport.dial(targets[next]!);
-      next += 1;
-      dials.add(dial);
-      if (next < targets.length && delay !== Infinity) timer = clock.after(delay, begin);
-      dial.result.then(
-        (channel) => {
-          dials.delete(dial);
-          // Two may answer in one turn of the loop: the later one is nobody's.
-          if (settled) channel.destroy('drop');
-          else {
-            settle();
-            resolve(channel);
-          }
-        },
-        (error: unknown) => {
-          dials.delete(dial);
-          errors.push(error);
-          if (settled) return;
-          if (next < targets.length) begin();
-          else if (dials.size === 0) {
-            settle();
-            reject(together(errors));
-          }
-        },
-      );
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    begin();
-  });
-}
-
-function together(errors: readonly unknown[]): Error {
-  const first = errors[0] as PortsideError;
-  if (errors.length === 1) return first;
-  return new PortsideError(first.code, `${first.message} (and ${errors.length - 1} more of its addresses)`, {
-    op: 'connect',
-    remote: first.remote,
-    cause: new AggregateError(errors),
-  });
 }
 
 function unsupported(endpoint: Endpoint, why: string): PortsideError {

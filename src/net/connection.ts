@@ -11,7 +11,7 @@ import type { Channel, Released } from '../transport/contract.ts';
 import { nodeStream, webStreams } from './adapters.ts';
 import type { WebStreams } from './adapters.ts';
 import type { CloseReason } from './close-reason.ts';
-import type { ReadOptions } from './input.ts';
+import type { Input, ReadOptions } from './input.ts';
 import { Link } from './link.ts';
 import { lineOf, untilDelimiter } from './reading.ts';
 import type { ConnectionSettings } from './settings.ts';
@@ -20,15 +20,16 @@ const brand = branded('connection');
 const WRITTEN_UTF8 = 'utf8';
 
 let linkOf: (connection: Connection) => Link;
+let create: (channel: Channel, settings: ConnectionSettings) => Connection;
 
 /** The connection's inside, for the rooms of this house. */
-export function link(connection: Connection<never> | Connection): Link {
-  return linkOf(connection as Connection);
+export function link(connection: Connection): Link {
+  return linkOf(connection);
 }
 
 /** A {@link Connection} on a channel, owned by `scope` when there is one. */
 export function openConnection(channel: Channel, settings: ConnectionSettings, scope: Scope | undefined): Connection {
-  const connection = new Connection(channel, settings);
+  const connection = create(channel, settings);
   if (scope === undefined) return connection;
   const inside = linkOf(connection);
   try {
@@ -45,7 +46,7 @@ export function openConnection(channel: Channel, settings: ConnectionSettings, s
     inside.destroy('drop', null);
     throw error;
   }
-  inside.clock = scope.clock;
+  inside.life.clock = scope.clock;
   return connection;
 }
 
@@ -72,10 +73,11 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   static {
     brand.mark(this.prototype);
     linkOf = (connection) => connection.#link;
+    create = (channel, settings) => new Connection(channel, settings);
   }
 
-  /** @internal Connections come from `listen` and `connect`. */
-  constructor(channel: Channel, settings: ConnectionSettings) {
+  // Connections come from `listen` and `connect`.
+  private constructor(channel: Channel, settings: ConnectionSettings) {
     this.#link = new Link(channel, settings, this);
   }
 
@@ -104,14 +106,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /** Iterates over the bytes as they come, until the peer's end. `break` leaves the connection open and the rest unread. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    const { input } = this.#link;
-    return {
-      next: () => input.next(),
-      return: () => Promise.resolve({ value: undefined, done: true }),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return new Chunks(this.#link.input);
   }
 
   /** Exactly `length` bytes. `null` when the input has ended before the first; in the middle, ERR_PORTSIDE_UNEXPECTED_END, and what there is stays to be read. */
@@ -154,7 +149,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return line === null ? null : lineOf(line);
   }
 
-  /** Puts bytes back, to be read next. */
+  /** Puts bytes back, to be read next; ERR_PORTSIDE_READ_BUSY while a read waits. A `frames` iteration that goes on after it may have looked past them: begin a new one. */
   unread(bytes: Uint8Array): void {
     this.#link.input.unread(bytes);
   }
@@ -207,6 +202,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#link.cork();
   }
 
+  /** Takes one cork out; with the last one what was held back leaves. Resolves as a write does. */
   uncork(): Promise<void> {
     return this.#link.uncork(false);
   }
@@ -313,18 +309,48 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return released;
   }
 
-  /** A `stream.Duplex` over this connection, half-open like it. The connection is read and ended through the stream from then on. */
+  /**
+   * A `stream.Duplex` over this connection, half-open like it. The connection is read and ended through the stream from then on: `end()` is `closeWrite`, `destroy()` is
+   * `close`, `destroy(error)` is `abort(error)`. A write calls back when its bytes are with the kernel. When the connection is over for any reason
+   * but both ends in order, the stream is destroyed with the error that a read would meet, and bytes that it had not given yet are lost.
+   *
+   * An `'error'` that nobody listens for does not end the process: the reason is in {@link Connection.closed} and `stream.errored`.
+   */
   toNodeStream(): Duplex {
     return nodeStream(this);
   }
 
-  /** Web Streams over this connection, with back-pressure. It is read and ended through them from then on. */
+  /**
+   * Web Streams over this connection, with back-pressure. It is read and ended through them from then on: `writable.close()` is `closeWrite`, `writable.abort(reason)`
+   * and a write that fails are `abort(reason)`, `readable.cancel()` is `closeRead`. A write resolves when its bytes are with the kernel.
+   */
   toWebStreams(): WebStreams {
     return webStreams(this);
   }
 }
 
 const LF = Uint8Array.of(10);
+
+/** The bytes of a connection as they come: one small object, as many connections are parked in one. */
+class Chunks implements AsyncIterableIterator<Uint8Array, undefined> {
+  readonly #input: Input;
+
+  constructor(input: Input) {
+    this.#input = input;
+  }
+
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    return this.#input.next();
+  }
+
+  return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
 
 /** Whether a value is a {@link Connection}, of this copy of the package or another. */
 export function isConnection(value: unknown): value is Connection {

@@ -1,4 +1,5 @@
 import { show } from '../base/show.ts';
+import type { Address } from '../transport/address.ts';
 import { Complaint, checkHost, checkName, checkPath, checkPort, closest } from './endpoint-parts.ts';
 import { parseText } from './endpoint-text.ts';
 
@@ -22,6 +23,7 @@ export type Endpoint =
  *   `fd://3`, `systemd://name`, `memory://name`, or bare `5000`, `host:5000`, `[::1]:5000`, `:5000`, `/run/x.sock`;
  * - a number, which is a port;
  * - an object with `port` and perhaps `host`, or with `path`, or with `fd`;
+ * - an {@link Address}, as `listener.address` is;
  * - an {@link Endpoint}.
  *
  * A port is a number, digits, or the name of a service (`smtp`). In strings an IPv6 address stands in brackets. In
@@ -35,6 +37,7 @@ export type EndpointLike =
   | { readonly port: number | string; readonly host?: string | undefined }
   | { readonly path: string }
   | { readonly fd: number }
+  | Address
   | Endpoint;
 
 /** Who asks: only a server may leave the choice of the port to the system (port 0), or be handed a socket by systemd. */
@@ -77,8 +80,16 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   memory: ['kind', 'name'],
 };
 
+/** The kinds of endpoint that the families of addresses are. */
+const FAMILIES: Readonly<Record<string, string>> = { ipv4: 'tcp', ipv6: 'tcp', unix: 'unix', memory: 'memory' };
+
 function parseObject(input: object, role: EndpointRole): Endpoint {
   const given = new Map<string, unknown>(Object.entries(input).filter(([, value]) => value !== undefined));
+  const family = given.get('family');
+  if (!given.has('kind') && typeof family === 'string' && Object.hasOwn(FAMILIES, family)) {
+    given.delete('family');
+    given.set('kind', FAMILIES[family]);
+  }
   const kind = given.has('kind') ? given.get('kind') : guessKind(given);
   const keys = typeof kind === 'string' && Object.hasOwn(KEYS, kind) ? KEYS[kind] : undefined;
   if (keys === undefined) {

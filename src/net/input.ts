@@ -9,6 +9,7 @@ import type { Link } from './link.ts';
 /** Tries to take something from what has been read; `none` when more is needed. `ended`: nothing more will come. May throw, and then has taken nothing. */
 type Attempt<T> = (queue: ByteQueue, ended: boolean) => T | typeof none;
 
+/** How long a read may wait. */
 export interface ReadOptions {
   /** Calls the read off; it rejects with `signal.reason` and loses no bytes. */
   signal?: AbortSignal | undefined;
@@ -48,14 +49,20 @@ export class Input {
 
   /** Takes what arrived; the bytes are ours. */
   push(bytes: Uint8Array): void {
-    const empty = this.length === 0;
-    if (empty && this.#waiting === 'iterator') {
-      this.#settle()!.resolve({ value: bytes, done: false } as never);
-      return;
-    }
-    if (empty && this.#waiting === 'chunk' && bytes.length <= this.#max) {
-      this.#settle()!.resolve(bytes as never);
-      return;
+    if (this.length === 0) {
+      if (this.#waiting === 'iterator') {
+        // An iterator waits without signal or time: there is nothing else to settle.
+        const resolve = this.#resolve!;
+        this.#waiting = 'nobody';
+        this.#resolve = null;
+        this.#reject = null;
+        resolve({ value: bytes, done: false } as never);
+        return;
+      }
+      if (this.#waiting === 'chunk' && bytes.length <= this.#max) {
+        this.#settle()!.resolve(bytes as never);
+        return;
+      }
     }
     this.#bytes().append(bytes);
     if (this.#waiting !== 'nobody') this.#retry();
@@ -70,9 +77,10 @@ export class Input {
   }
 
   unread(bytes: Uint8Array): void {
+    // Whoever waits has looked at what was there; bytes put in front of it would not be seen.
+    if (this.#waiting !== 'nobody') throw this.#busyError();
     if (bytes.length === 0) return;
     this.#bytes().unshift(bytes);
-    if (this.#waiting !== 'nobody') this.#retry();
     this.#wake();
   }
 
@@ -173,7 +181,7 @@ export class Input {
 
   #wait<T>(waiting: Waiting, options: ReadOptions | null): Promise<T> {
     const promise = new Promise<T>((resolve, reject) => {
-      this.#resolve = resolve as (value: never) => void;
+      this.#resolve = resolve;
       this.#reject = reject;
     });
     this.#waiting = waiting;

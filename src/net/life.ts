@@ -1,17 +1,26 @@
+import type { Clock } from '../sync/clock.ts';
+import type { Deadline } from '../sync/deadline.ts';
 import type { CloseReason } from './close-reason.ts';
 import { deferred } from './deferred.ts';
 import type { Deferred } from './deferred.ts';
+import type { Outlet } from './outlet.ts';
 
 const nothing = (): void => {};
 
-/** Who wants to know of a connection's end, and the signals that are made of it. Made when first needed. */
+/** What few connections need beyond reading and writing: who wants to know of the end, signals, corks, deadlines. Made when first needed. */
 export class Life {
   #closed: Deferred<CloseReason> | null = null;
   #signal: AbortController | null = null;
   #draining: AbortController | null = null;
   #hooks: Set<(reason: CloseReason) => void> | null = null;
+  /** What its writing needs beyond queueing. */
+  outlet: Outlet | null = null;
   /** How the scope that owns the connection forgets it. */
   disown: (() => void) | null = null;
+  /** What its waits go by, once they were needed. */
+  clock: Clock | null = null;
+  /** When waiting for the peer's end is over. */
+  linger: Deadline | null = null;
   /** Why this side ends it, when the channel can't know. */
   why: CloseReason | null = null;
 
@@ -45,6 +54,7 @@ export class Life {
 
   /** It is over. */
   end(reason: CloseReason, error: () => Error): void {
+    this.linger?.disarm();
     this.disown?.();
     this.disown = null;
     this.#closed?.resolve(reason);

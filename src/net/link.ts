@@ -64,10 +64,7 @@ export class Link implements Sink {
   #state = 0;
   #consumer: Consumer | null = null;
   #input: Input | null = null;
-  #outlet: Outlet | null = null;
   #life: Life | null = null;
-  #linger: Deadline | null = null;
-  #clock: Clock | null = null;
   #reason: CloseReason | null = null;
 
   constructor(channel: Channel, settings: ConnectionSettings, connection: Connection) {
@@ -97,7 +94,7 @@ export class Link implements Sink {
   }
 
   writable(): void {
-    this.#outlet?.tell(null);
+    this.#life?.outlet?.tell(null);
     if ((this.#state & RESTING) !== 0) {
       this.#state &= ~RESTING;
       this.resumeInput();
@@ -134,17 +131,14 @@ export class Link implements Sink {
   }
 
   get queued(): number {
-    return this.channel.queued + (this.#outlet === null ? 0 : this.#outlet.corkedBytes);
+    return this.channel.queued + (this.#life?.outlet?.corkedBytes ?? 0);
   }
 
   /** What its waits go by: the clock that was current when it was first needed, unless set. */
   get clock(): Clock {
-    this.#clock ??= currentClock();
-    return this.#clock;
-  }
-
-  set clock(clock: Clock) {
-    this.#clock = clock;
+    const { life } = this;
+    life.clock ??= currentClock();
+    return life.clock;
   }
 
   get life(): Life {
@@ -191,10 +185,15 @@ export class Link implements Sink {
     }
   }
 
+  /** Throws while a read waits. */
+  mustBeIdle(op: string): void {
+    if (this.#input?.busy === true)
+      throw new PortsideError('ERR_PORTSIDE_READ_BUSY', 'a read is waiting on this connection', this.detail(op));
+  }
+
   /** From now on the consumer is called; what was read before is returned, to be taken first. */
   consume(consumer: Consumer): Uint8Array[] {
-    if (this.#input?.busy === true)
-      throw new PortsideError('ERR_PORTSIDE_READ_BUSY', 'a read is waiting on this connection', { op: 'read' });
+    this.mustBeIdle('read');
     this.#consumer = consumer;
     const before = this.#input?.takeAll() ?? [];
     this.#input = null;
@@ -222,7 +221,8 @@ export class Link implements Sink {
 
   write(bytes: Uint8Array): Promise<void> {
     if ((this.#state & (OUTPUT_ENDED | OVER)) !== 0) return this.#refuse();
-    if (this.#outlet !== null && this.#outlet.corked) return this.#gather(this.#outlet, bytes);
+    const outlet = this.#life === null ? null : this.#life.outlet;
+    if (outlet !== null && outlet.corked) return this.#gather(outlet, bytes);
     const queued = this.channel.send(bytes);
     if (queued <= this.settings.highWaterMark) return DONE;
     return this.#congested(queued, bytes.length);
@@ -230,7 +230,7 @@ export class Link implements Sink {
 
   writeAll(chunks: readonly Uint8Array[]): Promise<void> {
     if ((this.#state & (OUTPUT_ENDED | OVER)) !== 0) return this.#refuse();
-    const outlet = this.#outlet;
+    const outlet = this.#life === null ? null : this.#life.outlet;
     if (outlet !== null && outlet.corked) {
       for (const chunk of chunks) outlet.gather(chunk);
       return this.#gather(outlet, EMPTY);
@@ -247,7 +247,7 @@ export class Link implements Sink {
   }
 
   uncork(all: boolean): Promise<void> {
-    const corked = this.#outlet === null ? null : this.#outlet.uncork(all);
+    const corked = this.#life?.outlet?.uncork(all) ?? null;
     return corked === null ? DONE : this.writeAll(corked);
   }
 
@@ -261,8 +261,9 @@ export class Link implements Sink {
   }
 
   get outlet(): Outlet {
-    this.#outlet ??= new Outlet(this.channel);
-    return this.#outlet;
+    const { life } = this;
+    life.outlet ??= new Outlet(this.channel);
+    return life.outlet;
   }
 
   // ---- ending ----
@@ -302,8 +303,9 @@ export class Link implements Sink {
     this.resumeInput();
     // With the peer's end seen and nothing queued, the channel closes by itself at once.
     if ((this.#state & PEER_ENDED) === 0 || this.channel.queued > 0) {
-      this.#linger ??= new Deadline(this.clock, () => this.channel.destroy('drop'));
-      this.#linger.arm(linger);
+      const { life } = this;
+      life.linger ??= new Deadline(this.clock, () => this.channel.destroy('drop'));
+      life.linger.arm(linger);
     }
     return closed;
   }
@@ -321,8 +323,7 @@ export class Link implements Sink {
   /** Gives the channel up; null when it is over. The output has to be flushed. */
   release(): Released | null {
     if ((this.#state & OVER) !== 0) return null;
-    if (this.#input?.busy === true)
-      throw new PortsideError('ERR_PORTSIDE_READ_BUSY', 'a read is waiting on this connection', { op: 'release' });
+    this.mustBeIdle('release');
     this.pauseInput();
     const unread = this.#input?.takeAll() ?? [];
     const released = this.channel.release();
@@ -373,10 +374,10 @@ export class Link implements Sink {
   #finish(reason: CloseReason): void {
     this.#state |= OVER;
     this.#reason = reason;
-    this.#linger?.disarm();
     this.#input?.finish();
-    if (this.#outlet !== null)
-      this.#outlet.tell(reason.kind === 'ended' || reason.kind === 'closed' ? null : this.closedError('write'));
+    const outlet = this.#life?.outlet ?? null;
+    if (outlet !== null)
+      outlet.tell(reason.kind === 'ended' || reason.kind === 'closed' ? null : this.closedError('write'));
     this.#life?.end(reason, () => this.closedError('signal'));
     this.#consumer?.close(this.connection, reason);
     this.owner?.(this.connection, reason);

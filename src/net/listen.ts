@@ -4,7 +4,8 @@ import { currentScope } from '../sync/scope.ts';
 import type { Acceptor, BindOptions, BindTarget, Transport } from '../transport/contract.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointLike } from './endpoint.ts';
-import { Listener } from './listener.ts';
+import { openListener } from './listener.ts';
+import type { Listener } from './listener.ts';
 import { familiesRule, settingsFields, signalRule, transportRule } from './option-rules.ts';
 import type { FieldsFor } from './option-rules.ts';
 import { resolveHost } from './resolve.ts';
@@ -15,6 +16,7 @@ import { transportFor } from './transports.ts';
 import type { TransportChoice } from './transports.ts';
 import { claimUnixPath } from './unix-path.ts';
 
+/** Options of {@link listen}: one of `endpoint`, `port` (with `host`), `path` and `fd`, and how. */
 export interface ListenOptions extends ConnectionOptions {
   /** Where, as a string or an object; instead of it, `port` and `host`, `path`, or `fd`. */
   endpoint?: EndpointLike | undefined;
@@ -93,7 +95,7 @@ export async function listen(where: string | number | ListenOptions, more?: List
     cleanup();
     throw options.signal.reason;
   }
-  return new Listener({ acceptors, backlog, settings: connectionSettings(options), cleanup }, scope);
+  return openListener({ acceptors, backlog, settings: connectionSettings(options), cleanup }, scope);
 }
 
 /** The endpoint that listen options name. */
@@ -141,6 +143,15 @@ async function bindEndpoint(
     case 'unix': {
       if (!transport.flags.unix)
         throw unsupported(endpoint, `the transport "${transport.name}" has no Unix domain sockets`);
+      // A path is a name there; whatever file has that name is none of its business.
+      if (transport.flags.memory) {
+        if (options.mode !== undefined)
+          throw unsupported(
+            endpoint,
+            `a path of the transport "${transport.name}" is no file and has no permissions; leave mode out`,
+          );
+        return { acceptors: [await transport.listen(endpoint, bind)], cleanup: nothing };
+      }
       return claimUnixPath(endpoint.path, options.mode, transport, bind);
     }
     case 'tcp':
@@ -197,7 +208,6 @@ async function bindAll(
         const target: BindTarget = { kind: 'tcp', host, port: number, ipv6Only };
         let acceptor: Acceptor;
         try {
-          // oxlint-disable-next-line no-await-in-loop -- the port of the first is that of the others
           acceptor = await transport.listen(target, bind);
         } catch (error) {
           const family =

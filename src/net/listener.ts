@@ -19,8 +19,8 @@ const MOST_WAITING = 10_000;
 
 interface Waiter {
   readonly scope: Scope | undefined;
-  resolve(connection: Connection): void;
-  reject(error: unknown): void;
+  resolve: (connection: Connection) => void;
+  reject: (error: unknown) => void;
 }
 
 /** What `listen` makes a listener of. */
@@ -31,6 +31,8 @@ export interface ListenerParts {
   /** Called once, at close, when the port is free again. */
   readonly cleanup: () => void;
 }
+
+let create: (parts: ListenerParts, scope: Scope | undefined) => Listener;
 
 /**
  * A bound socket that gives connections when it is asked for them.
@@ -54,10 +56,11 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
 
   static {
     brand.mark(this.prototype);
+    create = (parts, scope) => new Listener(parts, scope);
   }
 
-  /** @internal Listeners come from `listen`. */
-  constructor(parts: ListenerParts, scope: Scope | undefined) {
+  // Listeners come from `listen`.
+  private constructor(parts: ListenerParts, scope: Scope | undefined) {
     this.#acceptors = parts.acceptors;
     this.#settings = parts.settings;
     this.#cleanup = parts.cleanup;
@@ -93,6 +96,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
     return this.#state === 'open' && this.#waiters.size === 0 && this.#acceptors.some((acceptor) => acceptor.pending());
   }
 
+  /** Whether {@link Listener.suspend} was called, and `resume` not since. */
   get suspended(): boolean {
     return this.#state === 'suspended';
   }
@@ -104,6 +108,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
   accept(options?: { signal?: AbortSignal | undefined }): Promise<Connection> {
     const signal = options?.signal;
     if (this.#state === 'closed') return Promise.reject(this.#closedError('accept'));
+    // What a signal was aborted with is what it rejects with, whatever it is.
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.#waiters.size >= MOST_WAITING) {
       return Promise.reject(
@@ -117,7 +122,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
         try {
           return Promise.resolve(openConnection(channel, this.#settings, scope));
         } catch (error) {
-          return Promise.reject(error as Error);
+          return Promise.reject(error);
         }
       }
     }
@@ -205,6 +210,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
     return this.#closed.promise;
   }
 
+  /** {@link Listener.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -282,6 +288,11 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
   #closedError(op: string): ClosedError {
     return new ClosedError('the listener is closed', { op, local: formatAddress(this.address) });
   }
+}
+
+/** A {@link Listener} of its parts, owned by `scope` when there is one. */
+export function openListener(parts: ListenerParts, scope: Scope | undefined): Listener {
+  return create(parts, scope);
 }
 
 /** Whether a value is a {@link Listener}, of this copy of the package or another. */

@@ -1,3 +1,4 @@
+import { PortsideError } from '../base/errors.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
 import { link } from './connection.ts';
@@ -27,9 +28,19 @@ class End implements Consumer {
   }
 
   data(_connection: Connection, bytes: Uint8Array): void {
+    // Its output was ended by hand: what still comes is let go, so that this end's own end is seen.
+    if (this.#other.outputEnded) return;
     this.bytes += bytes.length;
     void this.#other.write(bytes);
-    if (this.#other.channel.queued > this.#other.settings.highWaterMark) this.#link.hold(true);
+    this.#holdIfFull();
+  }
+
+  /** What was read before the pipe, as one: however much it is, the write limit lets a single write through. */
+  before(chunks: readonly Uint8Array[]): void {
+    if (chunks.length === 0 || this.#other.outputEnded) return;
+    for (const { length } of chunks) this.bytes += length;
+    void this.#other.writeAll(chunks);
+    this.#holdIfFull();
   }
 
   end(): void {
@@ -42,36 +53,55 @@ class End implements Consumer {
   }
 
   close(_connection: Connection, reason: CloseReason): void {
+    const other = this.#other;
     switch (reason.kind) {
       case 'ended':
+        // With both of its directions ended the other closes by itself when its peer has taken what is queued, however long that takes.
+        if (other.outputEnded && other.peerEnded) return;
+        void other.shut(other.settings.linger);
+        break;
       case 'closed':
       case 'released':
-        void this.#other.shut(this.#other.settings.linger);
+        void other.shut(other.settings.linger);
         break;
       default:
-        this.#other.destroy('reset', { kind: 'aborted', cause: reason });
+        other.destroy('reset', { kind: 'aborted', cause: reason });
     }
+  }
+
+  #holdIfFull(): void {
+    if (this.#other.channel.queued > this.#other.settings.highWaterMark) this.#link.hold(true);
   }
 }
 
 /**
- * Joins two connections: what one reads the other writes, with back-pressure both ways and half-close passed on. When one fails or is reset, so is the
- * other. Resolves when both are over; never rejects. Bytes that were read before and not taken go first. The connections belong to the pipe from then on.
+ * Joins two connections: what one reads the other writes, with back-pressure both ways and half-close passed on. Bytes that were read before and not taken go
+ * first. The connections belong to the pipe from then on: corks are taken out, and closing one closes the other.
+ *
+ * When one fails or is reset, so is the other, whose reason is `aborted` with the first one's reason as the cause. Resolves when both are over, and
+ * what a peer does never rejects it. It rejects, with both left as they were, with ERR_PORTSIDE_READ_BUSY while a read waits on either, and with
+ * ERR_PORTSIDE_OPTIONS for a connection and itself.
  */
 export async function pipe(first: Connection, second: Connection): Promise<PipeResult> {
   const a = link(first);
   const b = link(second);
+  if (a === b)
+    throw new PortsideError('ERR_PORTSIDE_OPTIONS', "pipe: a connection can't be joined to itself", { op: 'pipe' });
   const forth = new End(a, b);
   const back = new End(b, a);
-  join(a, forth);
-  join(b, back);
+  // Refused for both before either is taken.
+  a.mustBeIdle('pipe');
+  b.mustBeIdle('pipe');
+  join(a, b, forth);
+  join(b, a, back);
   const [firstReason, secondReason] = await Promise.all([first.closed, second.closed]);
   return { forth: forth.bytes, back: back.bytes, first: firstReason, second: secondReason };
 }
 
-function join(from: Link, end: End): void {
-  for (const bytes of from.consume(end)) end.data(from.connection, bytes);
+function join(from: Link, to: Link, end: End): void {
+  void to.uncork(true);
+  end.before(from.consume(end));
   if (from.reason !== null) end.close(from.connection, from.reason);
-  else if (from.peerEnded) end.end();
+  else if (from.inputOver) end.end();
   else from.resumeInput();
 }

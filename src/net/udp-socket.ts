@@ -28,6 +28,8 @@ const LINGER = 1_000;
 
 const hops = integer({ min: 0, max: 255 });
 
+let create: (socket: Datagrams, limits: UdpLimits, clock: Clock, scope: Scope | undefined) => UdpSocket;
+
 /**
  * A bound UDP socket: datagrams are pulled from it, and sent to whom one likes.
  *
@@ -47,10 +49,11 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
 
   static {
     brand.mark(this.prototype);
+    create = (socket, limits, clock, scope) => new UdpSocket(socket, limits, clock, scope);
   }
 
-  /** @internal Sockets come from `bindUdp`. */
-  constructor(socket: Datagrams, limits: UdpLimits, clock: Clock, scope: Scope | undefined) {
+  // Sockets come from `bindUdp`.
+  private constructor(socket: Datagrams, limits: UdpLimits, clock: Clock, scope: Scope | undefined) {
     this.#socket = socket;
     this.#clock = clock;
     this.#inbox = new UdpInbox(limits.inboxDatagrams, limits.inboxBytes);
@@ -278,6 +281,11 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   #closedError(op: string): ClosedError {
     return new ClosedError('the UDP socket is closed', { op, local: formatAddress(this.local) });
   }
+}
+
+/** A {@link UdpSocket} on a bound one of the transport, owned by `scope` when there is one. */
+export function openUdpSocket(socket: Datagrams, limits: UdpLimits, clock: Clock, scope: Scope | undefined): UdpSocket {
+  return create(socket, limits, clock, scope);
 }
 
 /** Whether a value is a {@link UdpSocket}, of this copy of the package or another. */

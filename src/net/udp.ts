@@ -8,7 +8,8 @@ import { resolveHost } from './resolve.ts';
 import { interfaceFor, parseUdpAddress } from './udp-address.ts';
 import { checkUdpOptions, udpLimits } from './udp-options.ts';
 import type { UdpOptions } from './udp-options.ts';
-import { UdpSocket } from './udp-socket.ts';
+import { openUdpSocket } from './udp-socket.ts';
+import type { UdpSocket } from './udp-socket.ts';
 
 export { UdpSocket, isUdpSocket } from './udp-socket.ts';
 export type { Datagram } from './udp-socket.ts';
@@ -44,7 +45,7 @@ export async function bindUdp(where: UdpOptions | number | string = {}, more?: U
     options.signal?.throwIfAborted();
     adjust(socket, options);
     // From here on the socket is owned and hears; there is no await between the binding and this.
-    return new UdpSocket(socket, udpLimits(options), clock, scope);
+    return openUdpSocket(socket, udpLimits(options), clock, scope);
   } catch (error) {
     socket.close();
     throw error;

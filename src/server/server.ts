@@ -1,8 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Channel as DiagnosticsChannel } from 'node:diagnostics_channel';
 import { PortsideError } from '../base/errors.ts';
-import { anything, check, fn, integer, list, milliseconds, table, union } from '../base/options.ts';
-import type { CloseReason } from '../net/close-reason.ts';
+import { anything, check, checkValue, fn, integer, list, milliseconds, table, union } from '../base/options.ts';
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import type { EndpointLike } from '../net/endpoint.ts';
@@ -10,15 +9,18 @@ import { listen, listenFields } from '../net/listen.ts';
 import type { ListenOptions } from '../net/listen.ts';
 import type { Listener } from '../net/listener.ts';
 import type { Consumer } from '../net/link.ts';
+import { choose, sync } from '../sync/evt.ts';
 import { currentClock } from '../sync/scope.ts';
-import type { Clock } from '../sync/clock.ts';
+import type { Clock, TimerHandle } from '../sync/clock.ts';
 import type { Address } from '../transport/address.ts';
 import { isHandler } from './handler.ts';
-import type { Context, Handler, Protocol } from './handler.ts';
+import type { Context, Handler, HandlerFunction, Protocol } from './handler.ts';
+import { ProtocolConsumer, guard, isThenable } from './protocol-consumer.ts';
 
 /** Publishes `{ server, connection, error }` for each error of a handler when the server has no `onError`. */
 export const handlerErrorChannel: DiagnosticsChannel = channel('portside.handler.error');
 
+/** Options of {@link serve}. */
 export interface ServeOptions extends ListenOptions {
   /** Several endpoints for one server, instead of one by `endpoint`, `port` and so on. */
   listen?: EndpointLike | readonly EndpointLike[] | undefined;
@@ -30,11 +32,13 @@ export interface ServeOptions extends ListenOptions {
   onError?: ((error: unknown, connection: Connection) => void) | undefined;
 }
 
+const graceRule = milliseconds({ infinite: true });
+
 const serveTable = table('serve', {
   ...listenFields,
   listen: union(list(anything<EndpointLike>(), { min: 1 }), anything<EndpointLike>()),
   maxConnections: integer({ min: 1 }),
-  grace: milliseconds(),
+  grace: graceRule,
   onError: fn<(error: unknown, connection: Connection) => void>(),
 });
 
@@ -47,6 +51,8 @@ export interface ServerCounts {
   /** Errors that handlers threw, apart from those that a connection's own end brought about. */
   readonly errors: number;
 }
+
+let open: (handler: Handler, listeners: readonly Listener[], options: ServeOptions) => Server;
 
 /**
  * Serves every connection of its listeners by a handler, until it is stopped.
@@ -63,14 +69,22 @@ export class Server implements AsyncDisposable {
   readonly #connections = new Set<Connection>();
   readonly #clock: Clock;
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #accepting: Promise<void>;
+  #forced: TimerHandle | null = null;
+  /** By the clock's `now()`, once it is stopping. */
+  #forcedAt = Infinity;
   #accepted = 0;
   #errors = 0;
   #stopping = false;
-  #room: (() => void)[] = [];
-  #hasten: (() => void) | null = null;
+  /** Wakes who waits for connections to be fewer: the accepting, then the stopping. */
+  #fewer: (() => void) | null = null;
 
-  /** @internal Servers come from `serve`. */
-  constructor(handler: Handler, listeners: readonly Listener[], options: ServeOptions) {
+  static {
+    open = (handler, listeners, options) => new Server(handler, listeners, options);
+  }
+
+  // Servers come from `serve`.
+  private constructor(handler: Handler, listeners: readonly Listener[], options: ServeOptions) {
     this.#handler = handler;
     this.#listeners = listeners;
     this.#maxConnections = options.maxConnections ?? 10_000;
@@ -78,7 +92,7 @@ export class Server implements AsyncDisposable {
     this.#onError = options.onError;
     this.#clock = currentClock();
     this.#consumer = typeof handler === 'function' ? null : new ProtocolConsumer(handler, this.#fail);
-    for (const listener of listeners) void this.#accept(listener);
+    this.#accepting = this.#acceptAll();
   }
 
   /** Where it listens, all addresses. Readable after it has stopped. */
@@ -86,6 +100,7 @@ export class Server implements AsyncDisposable {
     return this.#listeners.flatMap((listener) => listener.addresses);
   }
 
+  /** What it did so far, in exact numbers. */
   get counts(): ServerCounts {
     return { active: this.#connections.size, accepted: this.#accepted, errors: this.#errors };
   }
@@ -96,59 +111,79 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Closes the ports, tells every connection (`connection.draining`), gives them `grace` milliseconds (10000 by default) to come
-   * to their end, and aborts those that are left. A second call with a shorter grace hastens the first. Resolves when all are gone.
+   * Closes the ports, tells every connection (`connection.draining`), gives them `grace` milliseconds (10000 by default, 0: none,
+   * Infinity: as long as it takes) to come to their end, and aborts those that are left. A further call can only make the time
+   * shorter. Resolves when all are gone; throws ERR_PORTSIDE_OPTIONS for a grace that is no time.
    */
   stop(options?: { grace?: number | undefined }): Promise<void> {
-    const grace = options?.grace ?? this.#grace;
-    if (!this.#stopping) void this.#stop(grace);
-    else if (grace === 0) this.#hasten?.();
+    const given = options?.grace;
+    if (given !== undefined) checkValue('stop', 'grace', graceRule, given);
+    if (!this.#stopping) {
+      void this.#stop();
+      this.#forceWithin(given ?? this.#grace);
+    } else if (given !== undefined) this.#forceWithin(given);
     return this.stopped;
   }
 
+  /** {@link Server.stop}, with the grace of its options. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  async #stop(grace: number): Promise<void> {
+  async #stop(): Promise<void> {
     this.#stopping = true;
-    for (const wake of this.#room.splice(0)) wake();
-    await Promise.all(this.#listeners.map((listener) => listener.close()));
-    const abortAll = (): void => {
-      for (const connection of this.#connections)
-        connection.abort(new PortsideError('ERR_PORTSIDE_TIMEOUT', 'the server stopped'));
-    };
-    if (this.#connections.size > 0) {
-      const empty = new Promise<void>((resolve) => {
-        this.#room.push(resolve);
-      });
-      for (const connection of this.#connections)
-        link(connection).life.draining.abort(new PortsideError('ERR_PORTSIDE_CLOSED', 'the server is stopping'));
-      this.#hasten = abortAll;
-      if (grace === 0) abortAll();
-      const timer = grace === Infinity || grace === 0 ? null : this.#clock.after(grace, abortAll);
-      await empty;
-      timer?.cancel();
-    }
+    const closed = this.#listeners.map((listener) => listener.close());
+    for (const connection of this.#connections)
+      link(connection).life.draining.abort(new PortsideError('ERR_PORTSIDE_CLOSED', 'the server is stopping'));
+    this.#fewer?.();
+    await Promise.all([...closed, this.#accepting]);
+    while (this.#connections.size > 0) await this.#untilFewer();
+    this.#forced?.cancel();
     this.#stopped.resolve();
   }
 
-  async #accept(listener: Listener): Promise<void> {
+  #forceWithin(grace: number): void {
+    const at = this.#clock.now() + grace;
+    if (at >= this.#forcedAt) return;
+    this.#forcedAt = at;
+    this.#forced?.cancel();
+    if (grace === 0) this.#abortAll();
+    else this.#forced = this.#clock.after(grace, () => this.#abortAll());
+  }
+
+  #abortAll(): void {
+    for (const connection of this.#connections)
+      connection.abort(new PortsideError('ERR_PORTSIDE_TIMEOUT', 'the server stopped before the connection ended'));
+  }
+
+  #untilFewer(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#fewer = resolve;
+    });
+  }
+
+  async #acceptAll(): Promise<void> {
+    const [only, other] = this.#listeners;
+    // One accept at a time for all listeners, or each could fill the last place.
+    const next = (): Promise<Connection> =>
+      only !== undefined && other === undefined
+        ? only.accept()
+        : sync(choose(...this.#listeners.map((listener) => listener.acceptEvt())));
     for (;;) {
-      while (this.#connections.size >= this.#maxConnections && !this.#stopping) {
-        // oxlint-disable-next-line no-await-in-loop -- one after another is what it is about
-        await new Promise<void>((resolve) => {
-          this.#room.push(resolve);
-        });
-      }
+      while (this.#connections.size >= this.#maxConnections && !this.#stopping) await this.#untilFewer();
       if (this.#stopping) return;
       let connection: Connection;
       try {
-        // oxlint-disable-next-line no-await-in-loop
-        connection = await listener.accept();
+        connection = await next();
       } catch {
-        // Only a closed listener refuses an accept that has no signal, or a scope that is closed, which closes the listener.
-        if (!this.#stopping) void this.stop({ grace: this.#grace });
+        // An accept is only refused when a listener is closed: by `stop`, or by the scope that owns it.
+        if (!this.#stopping) void this.stop();
+        return;
+      }
+      if (this.#stopping) {
+        // It was handed out in the turn of the stop: reset like those that nobody accepted.
+        connection.abort();
+        await connection.closed;
         return;
       }
       this.#serve(connection);
@@ -160,6 +195,7 @@ export class Server implements AsyncDisposable {
     this.#connections.add(connection);
     const inside = link(connection);
     inside.owner = this.#over;
+    if (inside.reason !== null) return this.#over(connection);
     const handler = this.#handler;
     if (this.#consumer !== null) {
       inside.consume(this.#consumer);
@@ -172,7 +208,7 @@ export class Server implements AsyncDisposable {
       return;
     }
     try {
-      const done = (handler as (connection: Connection, context: Context) => unknown)(connection, this.#context);
+      const done: unknown = (handler as HandlerFunction)(connection, this.#context);
       if (isThenable(done))
         done.then(
           () => connection.close(),
@@ -186,8 +222,9 @@ export class Server implements AsyncDisposable {
 
   readonly #over = (connection: Connection): void => {
     this.#connections.delete(connection);
-    if (this.#room.length === 0) return;
-    if (!this.#stopping || this.#connections.size === 0) for (const wake of this.#room.splice(0)) wake();
+    const wake = this.#fewer;
+    this.#fewer = null;
+    wake?.();
   };
 
   readonly #fail = (error: unknown, connection: Connection): void => {
@@ -209,66 +246,6 @@ export class Server implements AsyncDisposable {
   }
 }
 
-type Fail = (error: unknown, connection: Connection) => void;
-
-/** Serves all connections of a server by its protocol object, and keeps what that throws to the one connection. */
-class ProtocolConsumer implements Consumer {
-  readonly rests = true;
-  readonly #protocol: Protocol;
-  readonly #fail: Fail;
-
-  constructor(protocol: Protocol, fail: Fail) {
-    this.#protocol = protocol;
-    this.#fail = fail;
-  }
-
-  data(connection: Connection, bytes: Uint8Array): void {
-    try {
-      const done: unknown = this.#protocol.data?.(connection, bytes);
-      if (done !== undefined) guard(done, connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
-  }
-
-  end(connection: Connection): void {
-    if (this.#protocol.end === undefined) {
-      void connection.close();
-      return;
-    }
-    try {
-      guard(this.#protocol.end(connection), connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
-  }
-
-  writable(connection: Connection): void {
-    try {
-      guard(this.#protocol.drain?.(connection), connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
-  }
-
-  close(connection: Connection, reason: CloseReason): void {
-    try {
-      guard(this.#protocol.close?.(connection, reason), connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
-}
-
-/** A callback is not awaited, but what its promise rejects with is not lost either. */
-function guard(done: unknown, connection: Connection, fail: Fail): void {
-  if (isThenable(done)) done.then(undefined, (error: unknown) => fail(error, connection));
-}
-
 /**
  * Listens and serves every connection by `handler`; resolves when bound and accepting.
  * Rejects as `listen` does, and then nothing is left bound; with ERR_PORTSIDE_HANDLER when it is not a handler.
@@ -282,18 +259,19 @@ export async function serve<Data = unknown>(handler: Handler<Data>, options: Ser
     );
   }
   const { listen: several, maxConnections, grace, onError, ...rest }: ServeOptions = check(serveTable, options);
+  if (several !== undefined && rest.endpoint !== undefined)
+    throw new PortsideError('ERR_PORTSIDE_OPTIONS', 'serve: give listen or endpoint, not both', { op: 'serve' });
   const places =
     several === undefined ? [rest] : asList(several).map((endpoint): ListenOptions => ({ ...rest, endpoint }));
   const listeners: Listener[] = [];
   try {
     // One after another, so that the first that can't be had is the one that is told.
-    // oxlint-disable-next-line no-await-in-loop
     for (const place of places) listeners.push(await listen(place));
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close()));
     throw error;
   }
-  return new Server(handler as Handler, listeners, { maxConnections, grace, onError });
+  return open(handler, listeners, { maxConnections, grace, onError });
 }
 
 function asList(value: EndpointLike | readonly EndpointLike[]): readonly EndpointLike[] {

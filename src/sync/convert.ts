@@ -6,7 +6,7 @@ import { Watchers } from './watchers.ts';
 
 /**
  * What can be waited for: an Evt, a promise, an AbortSignal (whose value is its reason, of type unknown: `map` it), and
- * what gives an Evt by itself, such as a {@link Semaphore}.
+ * what gives an Evt by itself, such as a `Semaphore`.
  */
 export type EvtSource<T> = Evt<T> | PromiseLike<T> | Synchronizable<T> | (unknown extends T ? AbortSignal : never);
 

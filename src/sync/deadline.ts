@@ -1,7 +1,7 @@
 import { checkValue, milliseconds } from '../base/options.ts';
 import type { Clock } from './clock.ts';
 import { IDLE, queueOf } from './timers.ts';
-import type { Due, TimerQueue } from './timers.ts';
+import type { TimerQueue } from './timers.ts';
 
 const intervalRule = milliseconds({ infinite: true });
 
@@ -16,7 +16,7 @@ const intervalRule = milliseconds({ infinite: true });
  * All deadlines of a clock share one timer, so that ten thousand arm one; it does not keep the process alive (the
  * sockets that they watch do).
  */
-export class Deadline implements Due {
+export class Deadline {
   readonly #queue: TimerQueue;
   readonly #onExpire: () => void;
   #interval = 0;

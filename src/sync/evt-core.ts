@@ -27,7 +27,7 @@ export interface Evt<out T> {
   watch(wake: () => void): () => void;
 }
 
-/** An object that stands for an Evt, as a {@link Semaphore} does for its permits. */
+/** An object that stands for an Evt, as a `Semaphore` does for its permits. */
 export interface Synchronizable<out T> {
   [evtOf](): Evt<T>;
 }

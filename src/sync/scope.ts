@@ -28,6 +28,7 @@ export interface GuardRequest {
 /** Says whether to listen or connect: `false` or a throw refuses. Synchronous; a promise refuses too. */
 export type Guard = (request: GuardRequest) => boolean | void;
 
+/** Options of a {@link Scope}. */
 export interface ScopeOptions {
   /** For reports and errors; `unnamed` by default. */
   readonly name?: string | undefined;

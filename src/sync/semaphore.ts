@@ -4,7 +4,7 @@ import { EvtBase, evtOf, none, wakeSoon } from './evt-core.ts';
 import type { Evt, Synchronizable } from './evt-core.ts';
 import { rethrowSoon } from './rethrow.ts';
 
-/** The right to be one of those that a {@link Semaphore} lets in. */
+/** The right to be one of those that a `Semaphore` lets in. */
 export interface Permit extends Disposable {
   /** Whether it was given back. */
   readonly released: boolean;
@@ -12,11 +12,13 @@ export interface Permit extends Disposable {
   release(): void;
 }
 
+/** Options of a `Semaphore`. */
 export interface SemaphoreOptions {
   /** How many may wait; the next is refused with `ERR_PORTSIDE_LIMIT`. 10,000 by default. */
   readonly maxWaiting?: number | undefined;
 }
 
+/** Options of `Semaphore.acquire`. */
 export interface AcquireOptions {
   /** Calls the wait off: it rejects with `signal.reason`, and no permit is gone. */
   readonly signal?: AbortSignal | undefined;
@@ -35,21 +37,23 @@ interface Waiter {
 let giveBack: (to: Semaphore) => void;
 let enqueue: (to: Semaphore, offer: () => void) => () => void;
 
-// A class of its own because --isolatedDeclarations can't read an imported symbol as the name of a member.
-const PermitSource: abstract new () => Synchronizable<Permit> = class {
-  [evtOf](this: Semaphore): Evt<Permit> {
-    return this.acquireEvt();
-  }
-};
+// The member's name is an imported symbol, which --isolatedDeclarations can't read in a class.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the static block defines what the interface adds
+export interface Semaphore extends Synchronizable<Permit> {}
 
 /**
- * A number of permits, given to those who wait in the order in which they came, be it by {@link Semaphore.acquire} or
- * by {@link Semaphore.acquireEvt}. A semaphore can be waited for as it is: `select(semaphore, after(100))`.
+ * A number of permits, given to those who wait in the order in which they came, be it by `Semaphore.acquire` or
+ * by `Semaphore.acquireEvt`. A semaphore can be waited for as it is: `select(semaphore, after(100))`.
  *
  * Throws `ERR_PORTSIDE_OPTIONS` for a number of permits that is not 0 or more.
  */
-export class Semaphore extends PermitSource {
+export class Semaphore {
   static {
+    Object.defineProperty(this.prototype, evtOf, {
+      value(this: Semaphore) {
+        return this.acquireEvt();
+      },
+    });
     giveBack = (to) => {
       to.#free++;
       to.#offerAll();
@@ -59,14 +63,13 @@ export class Semaphore extends PermitSource {
 
   readonly #maxWaiting: number;
   #size: number;
-  /** Negative while more permits are out than there are since a {@link Semaphore.resize}. */
+  /** Negative while more permits are out than there are since a `Semaphore.resize`. */
   #free: number;
   #order = 0;
   readonly #waiters = new Set<Waiter>();
   #evt: Evt<Permit> | undefined;
 
   constructor(permits: number, options?: SemaphoreOptions) {
-    super();
     checkValue('Semaphore', 'permits', permitsRule, permits);
     this.#maxWaiting = check(optionsTable, options).maxWaiting ?? 10_000;
     this.#size = permits;

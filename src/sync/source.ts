@@ -12,6 +12,7 @@ export interface EmitterLike {
   off(event: string | symbol, listener: (...values: unknown[]) => void): unknown;
 }
 
+/** Options of {@link fromEmitter}. */
 export interface EmitterOptions {
   /** How many events may wait to be taken. 64 by default. */
   readonly limit?: number | undefined;
@@ -24,6 +25,7 @@ export interface EmitterOptions {
   readonly end?: readonly string[] | undefined;
 }
 
+/** Options of {@link fromIterable}. */
 export interface IterableOptions {
   /** How many items may be fetched before they are taken, 1 or more. 16 by default. */
   readonly limit?: number | undefined;

@@ -5,6 +5,7 @@ import { expandInto, none } from './evt-core.ts';
 import type { Case, Mapping } from './evt-core.ts';
 import { rethrowSoon } from './rethrow.ts';
 
+/** Options of {@link sync}. */
 export interface SyncOptions {
   /** Calls the wait off: it rejects with `signal.reason` and has taken nothing. */
   readonly signal?: AbortSignal | undefined;

@@ -18,6 +18,7 @@ const jumpRule = number();
 const runTable = table('run', { limit: milliseconds({ infinite: true }) });
 const clockTable = table('VirtualClock', { now: number(), wall: number() });
 
+/** Options of a {@link VirtualClock}. */
 export interface VirtualClockOptions {
   /** What `now()` begins with; 0 by default. */
   readonly now?: number | undefined;
@@ -25,6 +26,7 @@ export interface VirtualClockOptions {
   readonly wall?: number | undefined;
 }
 
+/** Options of `VirtualClock.run`. */
 export interface RunOptions {
   /** Milliseconds by which the time may move; a day by default. */
   readonly limit?: number | undefined;

@@ -19,6 +19,7 @@ export interface MemoryAddress {
   readonly name: string;
 }
 
+/** Where one side of a connection or listener is; {@link formatAddress} gives it as text. */
 export type Address = TcpAddress | UnixAddress | MemoryAddress;
 
 /** An address as text: `127.0.0.1:80`, `[::1]:80`, `unix:///run/x.sock`, `memory://name`. */

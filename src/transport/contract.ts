@@ -60,6 +60,7 @@ export type BindTarget =
   | { readonly kind: 'memory'; readonly name: string }
   | { readonly kind: 'fd'; readonly fd: number };
 
+/** How a transport binds. */
 export interface BindOptions {
   /** Connections that may wait, 1 or more. */
   readonly backlog: number;
@@ -132,6 +133,7 @@ export interface Acceptor {
   ref(on: boolean): void;
 }
 
+/** Who is told that there is something to take. */
 export interface AcceptorWatcher {
   /** There is something to take. */
   ready(): void;
@@ -169,6 +171,7 @@ export interface Sink {
   close(end: ChannelEnd): void;
 }
 
+/** An option of a socket, with its value. */
 export type SocketOption =
   /** TCP_NODELAY. */
   | { readonly kind: 'noDelay'; readonly on: boolean }

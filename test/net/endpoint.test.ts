@@ -20,7 +20,7 @@ function refusal(input: unknown, role: EndpointRole = 'server', path?: string): 
 /** What the message recommends, without the words around it. */
 function examplesOf(message: string): string[] {
   const tail = message.slice(message.indexOf('Write, for example, '));
-  return [...tail.matchAll(/"((?:[^"\\]|\\.)*)"/gu)].map((match) => JSON.parse(`"${match[1]}"`) as string);
+  return [...tail.matchAll(/"((?:[^"\\]|\\.)*)"/gu)].map((match) => JSON.parse(`"${match[1] ?? ''}"`) as string);
 }
 
 describe('an endpoint that is right', () => {
@@ -355,4 +355,12 @@ describe('endpoints in general', () => {
       { numRuns: 10_000 },
     );
   });
+});
+
+test('an address, as a listener or a connection has it, is an endpoint', () => {
+  assert.deepEqual(parseEndpoint({ family: 'ipv4', host: '127.0.0.1', port: 80 }, 'client'), { kind: 'tcp', host: '127.0.0.1', port: 80 });
+  assert.deepEqual(parseEndpoint({ family: 'ipv6', host: '::1', port: 80 }, 'client'), { kind: 'tcp', host: '::1', port: 80 });
+  assert.deepEqual(parseEndpoint({ family: 'unix', path: '/run/x.sock' }, 'client'), { kind: 'unix', path: '/run/x.sock' });
+  assert.deepEqual(parseEndpoint({ family: 'memory', name: 'chat' }, 'server'), { kind: 'memory', name: 'chat' });
+  assert.throws(() => parseEndpoint({ family: 'ipx', port: 80 } as never, 'client'), { code: 'ERR_PORTSIDE_ENDPOINT' });
 });

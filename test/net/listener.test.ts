@@ -235,7 +235,7 @@ onEachNet('listening', (net) => {
         await endAll(conn);
         break;
       }
-      await conn.read().catch((error: { code: string }) => told.push(error.code));
+      await conn.read().catch((error: unknown) => told.push((error as { code: string }).code));
       await conn.close({ linger: 0 });
     }
     assert.ok(told.every((code) => code === 'ECONNRESET'));

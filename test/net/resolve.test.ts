@@ -12,7 +12,7 @@ function answering(...addresses: string[]): Lookup {
 }
 
 function failing(code: string): Lookup {
-  return async () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
+  return () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
 }
 
 async function refusal(promise: Promise<unknown>): Promise<PortsideError> {

@@ -42,7 +42,7 @@ describe('service names', () => {
       if (match === null) continue;
       const [, name = '', port, protocol, aliases = ''] = match;
       for (const word of [name, ...aliases.trim().split(/\s+/u)]) {
-        const key = `${word.toLowerCase()}/${protocol}`;
+        const key = `${word.toLowerCase()}/${String(protocol)}`;
         if (word === '' || seen.has(key)) continue;
         seen.add(key);
         assert.equal(servicePort(word, protocol === 'udp' ? 'udp' : 'tcp'), Number(port), line);
@@ -57,7 +57,7 @@ describe('a table in the format of services(5)', () => {
     const ports = parseServices(
       '# a comment\nsmtp\t25/tcp  mail post # mail\n\necho 7/udp\r\nbad\nworse x/tcp\nhuge 70000/tcp\nzero 0/tcp\nsmtp 26/tcp\n',
     );
-    assert.deepEqual([...ports].toSorted(), [
+    assert.deepEqual([...ports].toSorted(([a], [b]) => (a < b ? -1 : 1)), [
       ['echo/udp', 7],
       ['mail/tcp', 25],
       ['post/tcp', 25],

@@ -42,6 +42,11 @@ const LEVEL = { flush: FLUSH, drop: DROP, reset: RESET } as const;
 const EMPTY = new Uint8Array(0);
 const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
+interface Addresses {
+  readonly local: Address | null;
+  readonly remote: Address | null;
+}
+
 /** A channel over a `net.Socket` with `allowHalfOpen`, paused and unread. */
 export class NodeChannel implements Channel {
   sink: Sink = deafSink;
@@ -50,14 +55,13 @@ export class NodeChannel implements Channel {
   /** What waits for flow to be on; null nearly always. */
   #late: Late | null = null;
   #unsent = 0;
-  #local: Address | null;
-  #remote: Address | null;
+  /** Those that are known. One field, as most are never asked for and an idle connection has to stay small. */
+  #addresses: Addresses | null;
 
   /** Addresses that Node can't tell (Unix sockets) are given; null means ask the socket. */
   constructor(socket: Socket, local: Address | null, remote: Address | null) {
     this.#socket = socket;
-    this.#local = local;
-    this.#remote = remote;
+    this.#addresses = local === null && remote === null ? null : { local, remote };
     // Node forgets the peer's address at the end, unless it was asked for before.
     if (remote === null) void socket.remoteAddress;
     this.#socket[CHANNEL] = this;
@@ -69,7 +73,8 @@ export class NodeChannel implements Channel {
   static adopt(socket: Socket, unix: boolean, unread: readonly Uint8Array[], ended: boolean): NodeChannel {
     const former = (socket as Carrier)[CHANNEL];
     const unnamed: Address | null = unix ? { family: 'unix', path: '' } : null;
-    const [local, remote] = former === undefined ? [unnamed, unnamed] : [former.#local, former.#remote];
+    const [local, remote] =
+      former === undefined ? [unnamed, unnamed] : [former.#addresses?.local ?? null, former.#addresses?.remote ?? null];
     const channel = new NodeChannel(socket, local, remote);
     socket.pause();
     if (socket.writableEnded) channel.#flags |= SHUT;
@@ -87,19 +92,23 @@ export class NodeChannel implements Channel {
   }
 
   get local(): Address {
-    if (this.#local !== null) return this.#local;
+    const known = this.#addresses?.local ?? null;
+    if (known !== null) return known;
     const { localAddress, localPort } = this.#socket;
     if (localAddress === undefined || localPort === undefined) return UNKNOWN;
-    this.#local = tcpAddress(localAddress, localPort);
-    return this.#local;
+    const local = tcpAddress(localAddress, localPort);
+    this.#addresses = { local, remote: this.#addresses?.remote ?? null };
+    return local;
   }
 
   get remote(): Address {
-    if (this.#remote !== null) return this.#remote;
+    const known = this.#addresses?.remote ?? null;
+    if (known !== null) return known;
     const { remoteAddress, remotePort } = this.#socket;
     if (remoteAddress === undefined || remotePort === undefined) return UNKNOWN;
-    this.#remote = tcpAddress(remoteAddress, remotePort);
-    return this.#remote;
+    const remote = tcpAddress(remoteAddress, remotePort);
+    this.#addresses = { local: this.#addresses?.local ?? null, remote };
+    return remote;
   }
 
   get queued(): number {
