@@ -261,7 +261,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     await this.close();
   }
 
-  /** Resolves with the reason when it is over. Never rejects. */
+  /**
+   * Resolves with the reason when it is over. Never rejects. A peer that goes away is noticed by reading and writing: on a connection that nobody
+   * reads or writes it may stay unnoticed.
+   */
   get closed(): Promise<CloseReason> {
     return this.#link.closed;
   }
@@ -271,7 +274,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#link.reason;
   }
 
-  /** Aborted when the connection is over, with the error that an operation would meet. */
+  /** Aborted when the connection is over, as {@link Connection.closed} tells it, with the error that an operation would meet. */
   get signal(): AbortSignal {
     return this.#link.signal;
   }

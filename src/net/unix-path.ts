@@ -1,6 +1,6 @@
-import { chmodSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { PortsideError, systemCode } from '../base/errors.ts';
 import type { Acceptor, BindOptions, Dial, DialTarget, Transport } from '../transport/contract.ts';
 import { systemError } from '../transport/system-error.ts';
@@ -62,7 +62,7 @@ export async function claimUnixPath(
  * Whether somebody does is found out by connecting, through the `dial` that is given: `ECONNREFUSED` means nobody. A
  * server that lives sees a connection that closes at once. In every other case the file stays, and binding fails
  * with `EADDRINUSE` as it would have. What is not a socket (a file, a directory, a link) is never removed and never
- * connected to: it is `EADDRINUSE` here, with a sentence that says so. An abstract name has no file; nothing is done.
+ * connected to: it is `EADDRINUSE` here, with a sentence that says so. Without its directory it is `ENOENT`. An abstract name has no file; nothing is done.
  *
  * Two servers that start at the same moment may both find the dead file. The one that comes second sees that the file is another
  * one by then, and leaves it.
@@ -70,7 +70,13 @@ export async function claimUnixPath(
 export async function prepareUnixPath(path: string, dial: (target: DialTarget) => Dial): Promise<void> {
   if (isAbstract(path)) return;
   const found = look(path);
-  if (found === undefined) return;
+  if (found === undefined) {
+    const folder = dirname(resolve(path));
+    if (!isMissing(folder)) return;
+    // libuv calls it EACCES, which sends people the wrong way.
+    const message = `there is no directory ${folder} for the socket ${name(path)}; make it, or choose another path`;
+    throw new PortsideError('ENOENT', message, { op: 'listen', local: name(path) });
+  }
   if (!found.isSocket()) {
     const message = `${name(path)} is ${kindOf(found)}, not a socket, and is left alone; choose another path or move it away`;
     throw new PortsideError('EADDRINUSE', message, { op: 'listen', local: name(path) });
@@ -134,6 +140,15 @@ function look(path: string): BigIntStats | undefined {
   } catch {
     // A directory that may not be entered, or a path through a file: binding says it in the system's words.
     return undefined;
+  }
+}
+
+/** Whether there is no such directory; one that may not be looked at is not missing. */
+function isMissing(folder: string): boolean {
+  try {
+    return statSync(folder, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
   }
 }
 

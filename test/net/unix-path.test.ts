@@ -119,10 +119,13 @@ describe('a path of a Unix socket', { skip: process.platform === 'win32', timeou
     }
   });
 
-  test('needs nothing when there is no file, or no folder', async (t) => {
+  test('needs nothing when there is no file, and says so when there is no folder', async (t) => {
     const dir = folder(t);
     await prepare(join(dir, 'none'));
-    await prepare(join(dir, 'none', 'none'));
+    await assert.rejects(prepare(join(dir, 'none', 'none')), {
+      code: 'ENOENT',
+      message: /there is no directory .*none/u,
+    });
     writeFileSync(join(dir, 'file'), '');
     await prepare(join(dir, 'file', 'none'));
   });
