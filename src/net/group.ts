@@ -94,7 +94,7 @@ export class Group<Data = unknown> implements Iterable<Connection<Data>> {
     let slow: Connection<Data>[] | null = null;
     for (const member of this.#members.keys()) {
       if (member === except) continue;
-      const inside = link(member as Connection);
+      const inside = link(member);
       if (inside.outputEnded) continue;
       if (this.#isSlow(inside, bytes.length)) {
         (slow ??= []).push(member);
@@ -113,17 +113,17 @@ export class Group<Data = unknown> implements Iterable<Connection<Data>> {
 
   #tooSlow(slow: readonly Connection<Data>[]): void {
     this.#dropped += slow.length;
-    const amounts = slow.map((member) => member.queuedBytes);
+    const told = slow.map((member) => ({ member, queued: member.queuedBytes }));
     if (this.#slow === 'close') {
-      for (const [i, member] of slow.entries()) {
+      for (const { member, queued } of told) {
         this.delete(member);
-        member.abort(new Error(`it did not take what the group sent; ${amounts[i]} bytes were queued`));
+        member.abort(new Error(`it did not take what the group sent; ${queued} bytes were queued`));
       }
     }
     if (this.#onSlow === undefined || this.#telling) return;
     this.#telling = true;
     try {
-      for (const [i, member] of slow.entries()) this.#onSlow(member as Connection, amounts[i]!);
+      for (const { member, queued } of told) this.#onSlow(member, queued);
     } finally {
       this.#telling = false;
     }

@@ -76,7 +76,7 @@ class End implements Consumer {
 
 /**
  * Joins two connections: what one reads the other writes, with back-pressure both ways and half-close passed on. Bytes that were read before and not taken go
- * first. The connections belong to the pipe from then on: corks are taken out, and closing one closes the other.
+ * first. The connections belong to the pipe from then on: corks are taken out, and when one was closed, the other is closed in order.
  *
  * When one fails or is reset, so is the other, whose reason is `aborted` with the first one's reason as the cause. Resolves when both are over, and
  * what a peer does never rejects it. It rejects, with both left as they were, with ERR_PORTSIDE_READ_BUSY while a read waits on either, and with

@@ -13,8 +13,8 @@ const intervalRule = milliseconds({ infinite: true });
  * together are called in the order of their times. It runs in no scope and in nobody's async context. What it throws
  * is an uncaught exception, and stops no other deadline.
  *
- * All deadlines of a clock share one timer, so that ten thousand arm one; it does not keep the process alive (the
- * sockets that they watch do).
+ * All deadlines of a clock share one timer, so that ten thousand arm one. It keeps the process alive while a deadline is
+ * armed: somebody may wait for nothing else.
  */
 export class Deadline {
   readonly #queue: TimerQueue;

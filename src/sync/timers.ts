@@ -31,8 +31,8 @@ export function queueOf(clock: Clock): TimerQueue {
 
 /**
  * Many due times on one timer of the clock: a binary heap by the time that was known when an item was put in (its key).
- * An item that has moved later meanwhile is found out when its key comes up, and is put back. The timer doesn't keep
- * the process alive.
+ * An item that has moved later meanwhile is found out when its key comes up, and is put back. The timer keeps the
+ * process alive, and there is none when nothing waits.
  */
 export class TimerQueue {
   readonly clock: Clock;
@@ -123,7 +123,6 @@ export class TimerQueue {
     this.#timerAt = at;
     const delay = Math.max(0, Math.ceil(at - this.clock.now()));
     this.#timer = nowhere.runInAsyncScope(() => this.clock.after(delay, this.#fire));
-    this.#timer.ref(false);
   }
 
   #unset(): void {

@@ -13,7 +13,11 @@ function rethrowing(error: PortsideError): void {
 }
 
 /** Connections that are made and wait to be taken. */
-async function waiting(stage: Stage, count: number, backlog = 16): Promise<{ acceptor: Awaited<ReturnType<Stage['listen']>>; clients: Recorder[] }> {
+async function waiting(
+  stage: Stage,
+  count: number,
+  backlog = 16,
+): Promise<{ acceptor: Awaited<ReturnType<Stage['listen']>>; clients: Recorder[] }> {
   const acceptor = await stage.listen({ backlog });
   const clients: Recorder[] = [];
   for (let i = 0; i < count; i++) clients.push(await stage.dial(acceptor.address));
@@ -23,7 +27,9 @@ async function waiting(stage: Stage, count: number, backlog = 16): Promise<{ acc
 
 /** Where the address of an acceptor can be bound again. */
 function again(target: BindTarget, acceptor: { address: { family: string } & object }): BindTarget {
-  return target.kind === 'tcp' && 'port' in acceptor.address ? { ...target, port: acceptor.address.port as number } : target;
+  return target.kind === 'tcp' && 'port' in acceptor.address
+    ? { ...target, port: acceptor.address.port as number }
+    : target;
 }
 
 /** Promises about binding and taking. */
@@ -144,7 +150,8 @@ export function accepting(make: Make): void {
         acceptor.watcher = {
           ready: watched(() => {
             calls += 1;
-            for (let channel = acceptor.take(); channel !== null; channel = acceptor.take()) taken.push(stage.record(channel));
+            for (let channel = acceptor.take(); channel !== null; channel = acceptor.take())
+              taken.push(stage.record(channel));
           }),
           trouble: rethrowing,
         };
@@ -260,7 +267,8 @@ export function accepting(make: Make): void {
         await stage.still();
         const survivors: Recorder[] = [];
         await stage.until(() => {
-          for (let channel = acceptor.take(); channel !== null; channel = acceptor.take()) survivors.push(stage.record(channel));
+          for (let channel = acceptor.take(); channel !== null; channel = acceptor.take())
+            survivors.push(stage.record(channel));
           return survivors.length >= 2;
         }, 'the rest');
         for (const { channel } of survivors) {
@@ -284,7 +292,10 @@ export function accepting(make: Make): void {
           channel.flow(true);
           channel.send(bytesOf('.'));
         }
-        await stage.until(() => clients.filter(({ closedWith, log }) => closedWith !== null || log.includes('end')).length === 2, 'the untaken to end');
+        await stage.until(
+          () => clients.filter(({ closedWith, log }) => closedWith !== null || log.includes('end')).length === 2,
+          'the untaken to end',
+        );
         server.channel.flow(true);
         await stage.received(server, 1);
         server.channel.send(bytesOf('alive'));

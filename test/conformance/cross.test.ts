@@ -16,7 +16,10 @@ function adopt(from: Transport, to: Transport, released: Released): Channel {
   try {
     return to.adopt(released);
   } catch (error) {
-    assert.ok(isPortsideError(error) && error.code === 'ERR_PORTSIDE_UNSUPPORTED' && released.kind === 'socket', String(error));
+    assert.ok(
+      isPortsideError(error) && error.code === 'ERR_PORTSIDE_UNSUPPORTED' && released.kind === 'socket',
+      String(error),
+    );
     return from.adopt(released);
   }
 }

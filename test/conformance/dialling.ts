@@ -47,7 +47,10 @@ export function dialling(make: Make): void {
           assert.equal((await stage.refused(stage.transport.dial(target).result)).code, 'ERR_PORTSIDE_UNSUPPORTED');
         }
         if (!flags.memory) {
-          const listening = stage.transport.listen({ kind: 'memory', name: 'x' }, { backlog: 1, reusePort: false, reuseAddress: undefined });
+          const listening = stage.transport.listen(
+            { kind: 'memory', name: 'x' },
+            { backlog: 1, reusePort: false, reuseAddress: undefined },
+          );
           assert.equal((await stage.refused(listening)).code, 'ERR_PORTSIDE_UNSUPPORTED');
         }
       }),
@@ -120,7 +123,10 @@ export function dialling(make: Make): void {
         server.channel.flow(true);
         server.channel.shutdown();
         await stage.closed(client, server);
-        assert.deepEqual([client.channel.local, client.channel.remote, server.channel.local, server.channel.remote], known);
+        assert.deepEqual(
+          [client.channel.local, client.channel.remote, server.channel.local, server.channel.remote],
+          known,
+        );
       }),
     );
 

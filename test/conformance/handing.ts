@@ -92,7 +92,10 @@ export function handing(make: Make): void {
         client.channel.send(bytesOf('four'));
         const released = server.release();
         const next = stage.record(
-          stage.transport.adopt({ ...released, unread: [bytesOf('one '), bytesOf('two '), ...released.unread, bytesOf('three ')] }),
+          stage.transport.adopt({
+            ...released,
+            unread: [bytesOf('one '), bytesOf('two '), ...released.unread, bytesOf('three ')],
+          }),
         );
         next.habits = { data: () => next.channel.flow(false) };
         next.channel.flow(true);

@@ -377,9 +377,7 @@ describe('connecting to what never answers', () => {
     const network = memoryNetwork({ clock, seed: 1, synRetry: 2 });
     const scope = new Scope({ parent: null, clock });
     network.partition(true);
-    const error = await clock.run(
-      refusal(scope.run(() => connect('10.0.0.1:80', { transport: network.transport }))),
-    );
+    const error = await clock.run(refusal(scope.run(() => connect('10.0.0.1:80', { transport: network.transport }))));
     assert.equal(error.code, 'ETIMEDOUT');
     assert.equal(clock.now(), 7_000);
     await scope.close();
@@ -402,27 +400,31 @@ describe('connecting to what never answers', () => {
     assert.equal(network.open, 0);
   });
 
-  test('a real listener whose queue is full is a timeout, and leaves no socket behind', { skip: process.platform !== 'linux' }, async (t) => {
-    // A listener of its own process, stopped, so that nobody accepts: the kernel completes backlog + 1 connections and drops the SYNs behind.
-    const script =
-      "const s = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => process.send(s.address().port))";
-    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-    t.after(() => child.kill('SIGKILL'));
-    const [port] = (await once(child, 'message')) as [number];
-    child.kill('SIGSTOP');
-    child.disconnect();
-    const check = watchLeaks();
-    const opened: Connection[] = [];
-    const error = await refusal(
-      (async () => {
-        for (let i = 0; i < 20; i += 1)
-          opened.push(await connect(`127.0.0.1:${port}`, { transport: nodeTransport, timeout: 300 }));
-      })(),
-    );
-    assert.equal(error.code, 'ERR_PORTSIDE_TIMEOUT');
-    await endAll(...opened);
-    await check();
-  });
+  test(
+    'a real listener whose queue is full is a timeout, and leaves no socket behind',
+    { skip: process.platform !== 'linux' },
+    async (t) => {
+      // A listener of its own process, stopped, so that nobody accepts: the kernel completes backlog + 1 connections and drops the SYNs behind.
+      const script =
+        "const s = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => process.send(s.address().port))";
+      const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+      t.after(() => child.kill('SIGKILL'));
+      const [port] = (await once(child, 'message')) as [number];
+      child.kill('SIGSTOP');
+      child.disconnect();
+      const check = watchLeaks();
+      const opened: Connection[] = [];
+      const error = await refusal(
+        (async () => {
+          for (let i = 0; i < 20; i += 1)
+            opened.push(await connect(`127.0.0.1:${port}`, { transport: nodeTransport, timeout: 300 }));
+        })(),
+      );
+      assert.equal(error.code, 'ERR_PORTSIDE_TIMEOUT');
+      await endAll(...opened);
+      await check();
+    },
+  );
 });
 
 describe('connecting to what is not TCP', () => {

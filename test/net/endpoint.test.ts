@@ -358,9 +358,20 @@ describe('endpoints in general', () => {
 });
 
 test('an address, as a listener or a connection has it, is an endpoint', () => {
-  assert.deepEqual(parseEndpoint({ family: 'ipv4', host: '127.0.0.1', port: 80 }, 'client'), { kind: 'tcp', host: '127.0.0.1', port: 80 });
-  assert.deepEqual(parseEndpoint({ family: 'ipv6', host: '::1', port: 80 }, 'client'), { kind: 'tcp', host: '::1', port: 80 });
-  assert.deepEqual(parseEndpoint({ family: 'unix', path: '/run/x.sock' }, 'client'), { kind: 'unix', path: '/run/x.sock' });
+  assert.deepEqual(parseEndpoint({ family: 'ipv4', host: '127.0.0.1', port: 80 }, 'client'), {
+    kind: 'tcp',
+    host: '127.0.0.1',
+    port: 80,
+  });
+  assert.deepEqual(parseEndpoint({ family: 'ipv6', host: '::1', port: 80 }, 'client'), {
+    kind: 'tcp',
+    host: '::1',
+    port: 80,
+  });
+  assert.deepEqual(parseEndpoint({ family: 'unix', path: '/run/x.sock' }, 'client'), {
+    kind: 'unix',
+    path: '/run/x.sock',
+  });
   assert.deepEqual(parseEndpoint({ family: 'memory', name: 'chat' }, 'server'), { kind: 'memory', name: 'chat' });
   assert.throws(() => parseEndpoint({ family: 'ipx', port: 80 } as never, 'client'), { code: 'ERR_PORTSIDE_ENDPOINT' });
 });

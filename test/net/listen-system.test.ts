@@ -17,19 +17,23 @@ const hasIpv6 = await new Promise<boolean>((resolve) => {
 });
 
 for (const { name, transport } of system) {
-  test(`a name with several addresses binds all of them on one port (${name})`, { skip: hasIpv6 ? false : 'this machine has no IPv6' }, async () => {
-    const listener = await listen({ port: 0, host: 'localhost', transport });
-    const { addresses } = listener;
-    assert.ok(addresses.length >= 1);
-    assert.equal(new Set(addresses.map((address) => ('port' in address ? address.port : -1))).size, 1);
-    for (const address of addresses) {
-      assert.ok('host' in address);
-      const client = await connect({ host: address.host, port: address.port }, { transport });
-      const conn = await listener.accept();
-      await endAll(client, conn);
-    }
-    await listener.close();
-  });
+  test(
+    `a name with several addresses binds all of them on one port (${name})`,
+    { skip: hasIpv6 ? false : 'this machine has no IPv6' },
+    async () => {
+      const listener = await listen({ port: 0, host: 'localhost', transport });
+      const { addresses } = listener;
+      assert.ok(addresses.length >= 1);
+      assert.equal(new Set(addresses.map((address) => ('port' in address ? address.port : -1))).size, 1);
+      for (const address of addresses) {
+        assert.ok('host' in address);
+        const client = await connect({ host: address.host, port: address.port }, { transport });
+        const conn = await listener.accept();
+        await endAll(client, conn);
+      }
+      await listener.close();
+    },
+  );
 
   test(`without a host both families are bound, and an IPv4 client has an IPv4 address (${name})`, async () => {
     const listener = await listen({ port: 0, transport });
@@ -50,24 +54,28 @@ for (const { name, transport } of system) {
     await Promise.all([four.close(), six.close()]);
   });
 
-  test(`all addresses bind or none: one that is taken frees the others (${name})`, { skip: hasIpv6 ? false : 'this machine has no IPv6' }, async (t) => {
-    const taken = await listen({ port: 0, host: '::1', transport });
-    const port = portOf(taken);
-    let both;
-    try {
-      both = await listen({ port, host: 'localhost', transport });
-    } catch (error) {
-      assert.equal((error as { code: string }).code, 'EADDRINUSE');
-    }
-    if (both !== undefined) {
-      await both.close();
-      await taken.close();
-      t.skip('localhost has only one address here');
-      return;
-    }
-    const free = await listen({ port, host: '127.0.0.1', transport });
-    await Promise.all([free.close(), taken.close()]);
-  });
+  test(
+    `all addresses bind or none: one that is taken frees the others (${name})`,
+    { skip: hasIpv6 ? false : 'this machine has no IPv6' },
+    async (t) => {
+      const taken = await listen({ port: 0, host: '::1', transport });
+      const port = portOf(taken);
+      let both;
+      try {
+        both = await listen({ port, host: 'localhost', transport });
+      } catch (error) {
+        assert.equal((error as { code: string }).code, 'EADDRINUSE');
+      }
+      if (both !== undefined) {
+        await both.close();
+        await taken.close();
+        t.skip('localhost has only one address here');
+        return;
+      }
+      const free = await listen({ port, host: '127.0.0.1', transport });
+      await Promise.all([free.close(), taken.close()]);
+    },
+  );
 
   test(`a name that does not resolve is ENOTFOUND or EAI_AGAIN, in a sentence (${name})`, async () => {
     await assert.rejects(listen({ port: 0, host: 'no-such-host.invalid', transport }), {
@@ -119,7 +127,10 @@ for (const { name, transport } of system) {
     const child = spawn(
       '/bin/sh',
       ['-c', `LISTEN_PID=$$ exec ${JSON.stringify(process.execPath)} --input-type=module -e "$SCRIPT"`],
-      { stdio: ['ignore', 'pipe', 'inherit', fd], env: { ...process.env, SCRIPT: script, LISTEN_FDS: '1', LISTEN_FDNAMES: 'web' } },
+      {
+        stdio: ['ignore', 'pipe', 'inherit', fd],
+        env: { ...process.env, SCRIPT: script, LISTEN_FDS: '1', LISTEN_FDNAMES: 'web' },
+      },
     );
     const exited = new Promise((resolve) => {
       child.once('exit', resolve);
@@ -137,7 +148,9 @@ for (const { name, transport } of system) {
 }
 
 test('reuse: false on node:net says that it cannot be had', async () => {
-  await assert.rejects(listen({ port: 0, host: '127.0.0.1', reuse: false, transport: 'node' }), { code: 'ERR_PORTSIDE_UNSUPPORTED' });
+  await assert.rejects(listen({ port: 0, host: '127.0.0.1', reuse: false, transport: 'node' }), {
+    code: 'ERR_PORTSIDE_UNSUPPORTED',
+  });
 });
 
 test('reusePort lets two listeners share a port, where the platform has it', async (t) => {

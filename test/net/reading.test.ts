@@ -65,7 +65,12 @@ onEachNet('reading', (net) => {
     await client.write('01234');
     controller.abort(reason);
     await assert.rejects(reading, reason);
-    await assert.rejects(server.read({ signal: controller.signal, max: 1 }).then((bytes) => (bytes === null ? null : Promise.reject(reason))), reason);
+    await assert.rejects(
+      server
+        .read({ signal: controller.signal, max: 1 })
+        .then((bytes) => (bytes === null ? null : Promise.reject(reason))),
+      reason,
+    );
     await client.write('56789');
     const rest = await server.readUntil('9');
     assert.match(text(rest) ?? '', /^\d*56789$/u);
@@ -172,9 +177,12 @@ onEachNet('reading', (net) => {
     assert.equal(text(await server.readExactly(4)), 'last');
     client.abort();
     const rest: string[] = [];
-    await assert.rejects(async () => {
-      for await (const bytes of server) rest.push(text(bytes) ?? '');
-    }, { code: 'ECONNRESET' });
+    await assert.rejects(
+      async () => {
+        for await (const bytes of server) rest.push(text(bytes) ?? '');
+      },
+      { code: 'ECONNRESET' },
+    );
     assert.ok(' words'.endsWith(rest.join('')));
     assert.equal((await server.closed).kind, 'reset');
     await assert.rejects(server.read(), { code: 'ECONNRESET' });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, test } from 'node:test';
 import { PortsideError } from '../../src/base/errors.ts';
 import type { Connection } from '../../src/net/connection.ts';
@@ -94,9 +95,11 @@ describe('reconnecting', () => {
   });
 
   test('the same seed gives the same waits, another one others', async () => {
+    const { signal } = new AbortController();
     const waitsOf = async (seed: number): Promise<number[]> => {
       const stage = new Stage(seed);
-      await failed(stage.clock, stage.start({ backoff: { attempts: 5 } }).next());
+      await failed(stage.clock, stage.start({ signal, backoff: { attempts: 5 } }).next());
+      assert.equal(getEventListeners(signal, 'abort').length, 0, 'the signal is left as it was');
       return stage.failures.map(({ wait }) => wait);
     };
     const first = await waitsOf(3);
@@ -155,7 +158,7 @@ describe('reconnecting', () => {
     }
     const waits = starts.slice(1).map((start, i) => start - starts[i]! - lives[i]!);
     assertShares(waits.slice(0, 3), [100, 200, 400]);
-    assert.ok(Math.abs(waits[3]!) < 1e-6, `after a stable one: ${waits[3]}`);
+    assert.ok(Math.abs(waits[3]!) < 1e-6, `after a stable one: ${String(waits[3])}`);
     assertShares([waits[4]!], [100]);
     assert.ok(Math.abs(waits[5]!) < 1e-6);
     await stage.clock.run(connections.return());
@@ -236,7 +239,7 @@ describe('reconnecting', () => {
       const got = await stage.clock.run(next);
       if (at === 'between') {
         assert.equal(got.done, false);
-        const client = got.value as Connection;
+        const client = got.value ?? assert.fail('no connection');
         controller.abort();
         assert.equal(client.closeReason, null, 'the connection that the body has is its own');
         client.abort();

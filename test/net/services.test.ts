@@ -57,12 +57,15 @@ describe('a table in the format of services(5)', () => {
     const ports = parseServices(
       '# a comment\nsmtp\t25/tcp  mail post # mail\n\necho 7/udp\r\nbad\nworse x/tcp\nhuge 70000/tcp\nzero 0/tcp\nsmtp 26/tcp\n',
     );
-    assert.deepEqual([...ports].toSorted(([a], [b]) => (a < b ? -1 : 1)), [
-      ['echo/udp', 7],
-      ['mail/tcp', 25],
-      ['post/tcp', 25],
-      ['smtp/tcp', 25],
-    ]);
+    assert.deepEqual(
+      [...ports].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      [
+        ['echo/udp', 7],
+        ['mail/tcp', 25],
+        ['post/tcp', 25],
+        ['smtp/tcp', 25],
+      ],
+    );
   });
 
   test('no text makes it fail, and every port is one', () => {

@@ -24,7 +24,6 @@ interface Session {
 const conn = {} as Connection<Session>;
 const plain = {} as Connection;
 const listener = {} as Listener;
-const group = {} as Group<Session>;
 
 /** The type of what a call would give, without making it. */
 type Given<F extends (...args: never[]) => unknown> = Awaited<ReturnType<F>>;
@@ -39,14 +38,14 @@ describe('the types of net', () => {
   });
 
   test('a group takes and gives members of its data', () => {
-    expectTypeOf(group.add).parameter(0).toEqualTypeOf<Connection<Session>>();
+    expectTypeOf<Group<Session>['add']>().parameter(0).toEqualTypeOf<Connection<Session>>();
     expectTypeOf<Connection<{ id: number }>>().not.toExtend<Parameters<Group<Session>['add']>[0]>();
     type Member = Group<Session> extends Iterable<infer M> ? M : never;
     expectTypeOf<Member>().toEqualTypeOf<Connection<Session>>();
     const memberName = ([member]: Group<Session>): string | undefined => member?.data.name;
     expectTypeOf(memberName).returns.toEqualTypeOf<string | undefined>();
-    expectTypeOf(group.send).parameter(0).toEqualTypeOf<Uint8Array | string>();
-    expectTypeOf(group.send).returns.toBeNumber();
+    expectTypeOf<Group<Session>['send']>().parameter(0).toEqualTypeOf<Uint8Array | string>();
+    expectTypeOf<Group<Session>['send']>().returns.toBeNumber();
   });
 
   test('reads give bytes or null, lines text or null, iteration bytes', () => {

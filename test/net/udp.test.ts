@@ -46,11 +46,14 @@ async function refusal(promise: Promise<unknown>): Promise<PortsideError> {
 }
 
 const v6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
-const lo = Object.entries(networkInterfaces()).find(([, list]) => list?.some(({ address }) => address === LOCAL))?.[0] ?? 'lo';
+const lo =
+  Object.entries(networkInterfaces()).find(([, list]) => list?.some(({ address }) => address === LOCAL))?.[0] ?? 'lo';
 
 /** An interface that is not the loopback one and has an address of the family. */
 function outside(family: 'IPv4' | 'IPv6'): string | undefined {
-  return Object.entries(networkInterfaces()).find(([, list]) => list?.some((one) => !one.internal && one.family === family))?.[0];
+  return Object.entries(networkInterfaces()).find(([, list]) =>
+    list?.some((one) => !one.internal && one.family === family),
+  )?.[0];
 }
 
 /** Waits until the socket has that many datagrams, by turns of the loop. */
@@ -101,21 +104,25 @@ describe('a UDP socket', () => {
     assert.deepEqual(datagram.remote, a.local);
   });
 
-  test('that is bound to every address speaks with both families, and IPv4 looks like IPv4', { skip: !v6 && 'no IPv6' }, async () => {
-    const all = await bound({});
-    assert.equal(all.local.host, '::');
-    for (const host of [LOCAL, '::1']) {
-      const peer = await bound({ host });
-      await peer.send('to', { host, port: all.local.port });
-      const { remote } = await all.receive();
-      assert.deepEqual(remote, peer.local);
-      await all.send('fro', remote);
-      assert.equal(text(await peer.receive()), 'fro');
-    }
-    const peer = await bound();
-    await all.send('mapped', { host: '::ffff:127.0.0.1', port: peer.local.port });
-    assert.equal(text(await peer.receive()), 'mapped');
-  });
+  test(
+    'that is bound to every address speaks with both families, and IPv4 looks like IPv4',
+    { skip: !v6 && 'no IPv6' },
+    async () => {
+      const all = await bound({});
+      assert.equal(all.local.host, '::');
+      for (const host of [LOCAL, '::1']) {
+        const peer = await bound({ host });
+        await peer.send('to', { host, port: all.local.port });
+        const { remote } = await all.receive();
+        assert.deepEqual(remote, peer.local);
+        await all.send('fro', remote);
+        assert.equal(text(await peer.receive()), 'fro');
+      }
+      const peer = await bound();
+      await all.send('mapped', { host: '::ffff:127.0.0.1', port: peer.local.port });
+      assert.equal(text(await peer.receive()), 'mapped');
+    },
+  );
 
   test('keeps to the families that are asked for', async () => {
     const four = await bound({ families: ['ipv4'] });
@@ -190,7 +197,10 @@ describe('receiving', () => {
     const socket = await bound();
     const waiting = socket.receive();
     void socket.close();
-    await assert.rejects(waiting, (error) => error instanceof ClosedError && error.code === 'ERR_PORTSIDE_CLOSED' && error.op === 'receive');
+    await assert.rejects(
+      waiting,
+      (error) => error instanceof ClosedError && error.code === 'ERR_PORTSIDE_CLOSED' && error.op === 'receive',
+    );
     await assert.rejects(socket.receive(), ClosedError);
   });
 
@@ -288,7 +298,10 @@ describe('sending', () => {
     const b = await bound();
     const few = await bound({ host: LOCAL, outboxDatagrams: 2 });
     const sends = ['1', '2', '3'].map((data) => few.send(data, b.local));
-    assert.deepEqual((await Promise.allSettled(sends)).map(({ status }) => status), ['fulfilled', 'fulfilled', 'rejected']);
+    assert.deepEqual(
+      (await Promise.allSettled(sends)).map(({ status }) => status),
+      ['fulfilled', 'fulfilled', 'rejected'],
+    );
     assert.equal((await refusal(sends[2] as Promise<void>)).code, 'ERR_PORTSIDE_LIMIT');
     await few.send('4', b.local);
     const small = await bound({ host: LOCAL, outboxBytes: 100 });
@@ -330,7 +343,17 @@ describe('sending', () => {
     const socket = await bound();
     const send = socket.send.bind(socket) as (data: unknown, remote: unknown) => unknown;
     assert.throws(() => send(5, '127.0.0.1:9'), { code: 'ERR_PORTSIDE_OPTIONS' });
-    for (const remote of ['127.0.0.1', '127.0.0.1:0', '::1:9', { host: LOCAL, port: 70_000 }, { host: LOCAL, port: 1.5 }, { host: 5, port: 5 }, null, undefined, 9]) {
+    for (const remote of [
+      '127.0.0.1',
+      '127.0.0.1:0',
+      '::1:9',
+      { host: LOCAL, port: 70_000 },
+      { host: LOCAL, port: 1.5 },
+      { host: 5, port: 5 },
+      null,
+      undefined,
+      9,
+    ]) {
       assert.throws(() => send('x', remote), { code: 'ERR_PORTSIDE_ENDPOINT' }, JSON.stringify(remote));
     }
     assert.throws(() => send('x', '127.0.0.1:no-such-service'), { code: 'ERR_PORTSIDE_SERVICE' });
@@ -384,13 +407,19 @@ describe('the life of a UDP socket', () => {
     opened.push(socket);
     const waiting = socket.receive();
     const { open } = await scope.close();
-    assert.deepEqual(open.map(({ what }) => what), [`UDP socket 127.0.0.1:${socket.local.port}`]);
+    assert.deepEqual(
+      open.map(({ what }) => what),
+      [`UDP socket 127.0.0.1:${socket.local.port}`],
+    );
     await assert.rejects(waiting, ClosedError);
     const other = new Scope();
     const mine = await other.run(() => bindUdp({ host: LOCAL }));
     await mine.close();
     assert.deepEqual((await other.close()).open, []);
-    await assert.rejects(other.run(() => bindUdp({ host: LOCAL })), { code: 'ERR_PORTSIDE_SCOPE_CLOSED' });
+    await assert.rejects(
+      other.run(() => bindUdp({ host: LOCAL })),
+      { code: 'ERR_PORTSIDE_SCOPE_CLOSED' },
+    );
   });
 
   test('is closed again when its scope was closed while it was bound', async () => {
@@ -403,7 +432,10 @@ describe('the life of a UDP socket', () => {
   test('can be refused by a guard, which hears host, port and role', async () => {
     const asked: unknown[] = [];
     const scope = new Scope({ guard: (request) => asked.push(request) === 0 });
-    assert.equal((await refusal(scope.run(() => bindUdp({ host: 'localhost', port: 'domain' })))).code, 'ERR_PORTSIDE_GUARD');
+    assert.equal(
+      (await refusal(scope.run(() => bindUdp({ host: 'localhost', port: 'domain' })))).code,
+      'ERR_PORTSIDE_GUARD',
+    );
     assert.deepEqual(asked, [{ op: 'listen', role: 'server', host: 'localhost', port: 53 }]);
     await scope.close();
   });
@@ -448,7 +480,15 @@ describe('binding a UDP socket', () => {
     const wrong = { hots: 'x', port: -1, ttl: 0, multicast: { ttl: 256, loop: true }, inboxBytes: '5', families: [] };
     const { code, message } = await refusal(bindUdp(wrong as unknown as UdpOptions));
     assert.equal(code, 'ERR_PORTSIDE_OPTIONS');
-    for (const says of [/options\.hots is not an option; did you mean "host"/u, /options\.port/u, /options\.ttl/u, /options\.multicast\.ttl/u, /options\.multicast\.loop/u, /options\.inboxBytes/u, /options\.families/u]) {
+    for (const says of [
+      /options\.hots is not an option; did you mean "host"/u,
+      /options\.port/u,
+      /options\.ttl/u,
+      /options\.multicast\.ttl/u,
+      /options\.multicast\.loop/u,
+      /options\.inboxBytes/u,
+      /options\.families/u,
+    ]) {
       assert.match(message, says);
     }
     assert.equal((await refusal(bindUdp(-1))).code, 'ERR_PORTSIDE_OPTIONS');
@@ -475,44 +515,55 @@ describe('multicast', () => {
     ['IPv6', 'ff01::77:1', outside('IPv6'), { families: ['ipv6'] }],
   ];
   for (const [name, group, iface, options] of cases) {
-    test(`of ${name} reaches those who joined, on one interface by its name, until they leave`, { skip: iface === undefined && 'no interface for it' }, async () => {
-      const sender = await bound({ ...options, multicast: { ttl: 0, loopback: true, interface: iface } });
-      const one = await bound({ ...options, reuseAddress: true });
-      const two = await bound({ ...options, reuseAddress: true, port: one.local.port });
-      const place = { host: group, port: one.local.port };
-      one.addMembership(group, iface);
-      two.addMembership(group, iface);
-      await sender.send('all', place);
-      assert.equal(text(await one.receive()), 'all');
-      assert.equal(text(await two.receive()), 'all');
-      assert.throws(() => two.addMembership(group, iface), { code: 'EADDRINUSE' });
-      one.dropMembership(group, iface);
-      two.dropMembership(group, iface);
-      assert.throws(() => two.dropMembership(group, iface), { code: 'EADDRNOTAVAIL' });
-      await sender.send('unheard', place);
-      two.addMembership(group, iface);
-      await sender.send('heard', place);
-      assert.equal(text(await two.receive()), 'heard');
-    });
+    test(
+      `of ${name} reaches those who joined, on one interface by its name, until they leave`,
+      { skip: iface === undefined && 'no interface for it' },
+      async () => {
+        const sender = await bound({ ...options, multicast: { ttl: 0, loopback: true, interface: iface } });
+        const one = await bound({ ...options, reuseAddress: true });
+        const two = await bound({ ...options, reuseAddress: true, port: one.local.port });
+        const place = { host: group, port: one.local.port };
+        one.addMembership(group, iface);
+        two.addMembership(group, iface);
+        await sender.send('all', place);
+        assert.equal(text(await one.receive()), 'all');
+        assert.equal(text(await two.receive()), 'all');
+        assert.throws(() => two.addMembership(group, iface), { code: 'EADDRINUSE' });
+        one.dropMembership(group, iface);
+        two.dropMembership(group, iface);
+        assert.throws(() => two.dropMembership(group, iface), { code: 'EADDRNOTAVAIL' });
+        await sender.send('unheard', place);
+        two.addMembership(group, iface);
+        await sender.send('heard', place);
+        assert.equal(text(await two.receive()), 'heard');
+      },
+    );
   }
 
-  test('is not heard by its own machine when loopback is off', { skip: outside('IPv4') === undefined && 'loopback interfaces loop always' }, async () => {
-    const iface = outside('IPv4') as string;
-    const group = '239.255.77.2';
-    const sender = await bound({ families: ['ipv4'], multicast: { ttl: 0 } });
-    const taker = await bound({ families: ['ipv4'] });
-    taker.addMembership(group, iface);
-    sender.setMulticastInterface(iface);
-    sender.setMulticastLoopback(false);
-    await sender.send('unheard', { host: group, port: taker.local.port });
-    sender.setMulticastLoopback(true);
-    await sender.send('heard', { host: group, port: taker.local.port });
-    assert.equal(text(await taker.receive()), 'heard');
-  });
+  test(
+    'is not heard by its own machine when loopback is off',
+    { skip: outside('IPv4') === undefined && 'loopback interfaces loop always' },
+    async () => {
+      const iface = outside('IPv4') as string;
+      const group = '239.255.77.2';
+      const sender = await bound({ families: ['ipv4'], multicast: { ttl: 0 } });
+      const taker = await bound({ families: ['ipv4'] });
+      taker.addMembership(group, iface);
+      sender.setMulticastInterface(iface);
+      sender.setMulticastLoopback(false);
+      await sender.send('unheard', { host: group, port: taker.local.port });
+      sender.setMulticastLoopback(true);
+      await sender.send('heard', { host: group, port: taker.local.port });
+      assert.equal(text(await taker.receive()), 'heard');
+    },
+  );
 
   test('says what is no group and no interface', async () => {
     const socket = await bound({ families: ['ipv4'] });
-    assert.throws(() => socket.addMembership('10.0.0.1'), (error) => isPortsideError(error) && error.code === 'EINVAL');
+    assert.throws(
+      () => socket.addMembership('10.0.0.1'),
+      (error) => isPortsideError(error) && error.code === 'EINVAL',
+    );
     assert.throws(() => socket.addMembership('nowhere'), isPortsideError);
     assert.throws(() => socket.addMembership('239.255.77.1', 'no-such-interface'), isPortsideError);
     assert.throws(() => socket.addMembership(''), { code: 'ERR_PORTSIDE_OPTIONS' });

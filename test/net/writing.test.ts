@@ -133,12 +133,15 @@ onEachNet('writing', (net) => {
         if (i === round % 5) client.abort();
         if (i % 2 === 0) await new Promise(setImmediate);
       }
-      await assert.rejects(async () => {
-        for (;;) {
-          await server.write('x');
-          await new Promise(setImmediate);
-        }
-      }, { code: /^(ECONNRESET|EPIPE)$/u });
+      await assert.rejects(
+        async () => {
+          for (;;) {
+            await server.write('x');
+            await new Promise(setImmediate);
+          }
+        },
+        { code: /^(ECONNRESET|EPIPE)$/u },
+      );
       assert.equal((await server.closed).kind, 'reset');
     }
     assert.deepEqual(await rejections(), []);

@@ -79,11 +79,15 @@ describe('the node transport alone', () => {
     const tcp = { kind: 'tcp', host: '127.0.0.1', port: 0, ipv6Only: false } as const;
     for (const [target, options] of [
       [tcp, { ...plainBind, reuseAddress: false }],
-      [{ kind: 'unix', path: '/tmp/never-made.sock' }, { ...plainBind, reusePort: true }],
+      [
+        { kind: 'unix', path: '/tmp/never-made.sock' },
+        { ...plainBind, reusePort: true },
+      ],
     ] as const) {
       await assert.rejects(
         nodeTransport.listen(target, options),
-        (error) => isPortsideError(error) && error.code === 'ERR_PORTSIDE_UNSUPPORTED' && /SO_REUSE/u.test(error.message),
+        (error) =>
+          isPortsideError(error) && error.code === 'ERR_PORTSIDE_UNSUPPORTED' && /SO_REUSE/u.test(error.message),
       );
     }
   });
@@ -97,7 +101,8 @@ describe('the node transport alone', () => {
       const released = server.release();
       assert.ok(released.kind === 'socket');
       const socket = released.socket as Socket;
-      for (const event of ['data', 'error', 'close', 'drain', 'finish']) assert.equal(socket.listenerCount(event), 0, event);
+      for (const event of ['data', 'error', 'close', 'drain', 'finish'])
+        assert.equal(socket.listenerCount(event), 0, event);
       assert.equal(socket.bytesRead, 0);
       assert.equal(socket.isPaused(), true);
       stage.record(stage.transport.adopt(released));

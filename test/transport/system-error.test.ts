@@ -6,7 +6,12 @@ import { systemError } from '../../src/transport/system-error.ts';
 describe('errors of the system', () => {
   test('keep their code and say what to do, from an error and from a bare code alike', () => {
     const cases: [string, string, { local?: string; remote?: string }, RegExp][] = [
-      ['listen', 'EADDRINUSE', { local: '127.0.0.1:5000' }, /^127\.0\.0\.1:5000 is in use by another program; choose another port or stop it$/u],
+      [
+        'listen',
+        'EADDRINUSE',
+        { local: '127.0.0.1:5000' },
+        /^127\.0\.0\.1:5000 is in use by another program; choose another port or stop it$/u,
+      ],
       ['listen', 'EADDRINUSE', { local: 'unix:///run/x.sock' }, /remove the file$/u],
       ['listen', 'EACCES', { local: '0.0.0.0:80' }, /^port 80 needs permission: /u],
       ['listen', 'EACCES', { local: '[::]:443' }, /^port 443 needs permission: /u],
