@@ -54,29 +54,6 @@ for (const { name, transport } of system) {
     await Promise.all([four.close(), six.close()]);
   });
 
-  test(
-    `all addresses bind or none: one that is taken frees the others (${name})`,
-    { skip: hasIpv6 ? false : 'this machine has no IPv6' },
-    async (t) => {
-      const taken = await listen({ port: 0, host: '::1', transport });
-      const port = portOf(taken);
-      let both;
-      try {
-        both = await listen({ port, host: 'localhost', transport });
-      } catch (error) {
-        assert.equal((error as { code: string }).code, 'EADDRINUSE');
-      }
-      if (both !== undefined) {
-        await both.close();
-        await taken.close();
-        t.skip('localhost has only one address here');
-        return;
-      }
-      const free = await listen({ port, host: '127.0.0.1', transport });
-      await Promise.all([free.close(), taken.close()]);
-    },
-  );
-
   test(`a name that does not resolve is ENOTFOUND or EAI_AGAIN, in a sentence (${name})`, async () => {
     await assert.rejects(listen({ port: 0, host: 'no-such-host.invalid', transport }), {
       code: /^(ENOTFOUND|EAI_AGAIN)$/u,
