@@ -33,6 +33,12 @@ export class Input {
   #onAbort: (() => void) | null = null;
   #watchers: Set<() => void> | null = null;
 
+  /** Keeps the ends of a promise: one function for all reads, as each chunk of an iteration makes a promise. */
+  readonly #park = (resolve: (value: never) => void, reject: (error: unknown) => void): void => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  };
+
   constructor(link: Link) {
     this.#link = link;
   }
@@ -109,7 +115,9 @@ export class Input {
     if (this.#waiting !== 'nobody') return Promise.reject(this.#busyError());
     if (this.length > 0) return Promise.resolve({ value: this.#chunk(Infinity), done: false });
     if (this.#link.inputOver) return this.#over({ value: undefined, done: true });
-    return this.#wait<IteratorResult<Uint8Array, undefined>>('iterator', null);
+    this.#waiting = 'iterator';
+    this.#link.resumeInput();
+    return new Promise(this.#park);
   }
 
   /** Waits until `attempt` gives something. */
@@ -180,11 +188,8 @@ export class Input {
   }
 
   #wait<T>(waiting: Waiting, options: ReadOptions | null): Promise<T> {
-    const promise = new Promise<T>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     this.#waiting = waiting;
+    const promise = new Promise<T>(this.#park);
     if (options !== null) this.#bound(options);
     this.#link.resumeInput();
     return promise;

@@ -63,11 +63,14 @@ for (const { name, transport } of nets().filter((net) => net.transport.flags.des
     assert.ok('host' in client.remote && client.remote.host === '127.0.0.2');
     await endAll(client, conn);
     await listener.close();
-    await assert.rejects(connect({ host: 'two.test', port: portOf(listener) }, { transport }), (error: Error & { code: string }) => {
-      assert.equal(error.code, 'ECONNREFUSED');
-      assert.ok(error.cause instanceof AggregateError);
-      assert.equal(error.cause.errors.length, 2);
-      return true;
-    });
+    await assert.rejects(
+      connect({ host: 'two.test', port: portOf(listener) }, { transport }),
+      (error: Error & { code: string }) => {
+        assert.equal(error.code, 'ECONNREFUSED');
+        assert.ok(error.cause instanceof AggregateError);
+        assert.equal(error.cause.errors.length, 2);
+        return true;
+      },
+    );
   });
 }

@@ -2,7 +2,10 @@ import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
-import { registerHooks } from 'node:module';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
   always,
   after,
@@ -37,17 +40,15 @@ describe('an Evt', () => {
     assert.equal(none, Symbol.for('portside.evt.none'));
   });
 
-  test('of another copy of the package can be waited for, guards and mappings included', async () => {
-    const hooks = registerHooks({
-      resolve(specifier, context, next) {
-        const found = next(specifier, context);
-        const copied = context.parentURL?.endsWith('?copy') && found.url.startsWith('file:');
-        return copied ? { ...found, url: `${found.url}?copy` } : found;
-      },
-    });
-    const url: string = new URL('../../src/sync/evt.ts?copy', import.meta.url).href;
+  test('of another copy of the package can be waited for, guards and mappings included', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'portside-copy-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+    for (const room of ['base', 'sync']) {
+      cpSync(new URL(`../../src/${room}`, import.meta.url), join(folder, room), { recursive: true });
+    }
+    const url: string = pathToFileURL(join(folder, 'sync', 'evt.ts')).href;
     const copy = (await import(url)) as typeof import('../../src/sync/evt.ts');
-    hooks.deregister();
     assert.notEqual(copy.makeEvt, makeEvt);
     let guards = 0;
     const theirs = copy.guard(() => {

@@ -140,7 +140,7 @@ export class NodeChannel implements Channel {
   send(bytes: Uint8Array): number {
     if ((this.#flags & MUTE) !== 0) return this.#mute();
     const socket = this.#socket;
-    if (bytes.length > 0) socket.write(bytes);
+    if (bytes.length > 0) socket.write(bytes === lastPlain ? lastBuffer : bytes);
     return socket.writableLength;
   }
 
@@ -425,7 +425,14 @@ export class NodeChannel implements Channel {
   }
 }
 
+// What was read last, as it was given out and as Node gave it. Node makes a Buffer of all that it is to write: what
+// is sent on as it came, as an echo, a proxy and a group do, has one already.
+let lastPlain: Uint8Array | null = null;
+let lastBuffer: Uint8Array = EMPTY;
+
 /** Bytes without Buffer's methods: what is read must be of one kind, whichever way it came. */
 function plain(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  lastBuffer = bytes;
+  lastPlain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return lastPlain;
 }
