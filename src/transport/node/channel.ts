@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { formatAddress, tcpAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import { deafSink } from '../contract.ts';
@@ -40,6 +41,7 @@ const MUTE = GONE | FLUSH | SHUT | DEAD;
 
 const LEVEL = { flush: FLUSH, drop: DROP, reset: RESET } as const;
 const EMPTY = new Uint8Array(0);
+const { push } = Readable.prototype;
 const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
 interface Addresses {
@@ -132,6 +134,7 @@ export class NodeChannel implements Channel {
       // The socket is paused in so many words, so that this does not start it.
       this.#socket.on('data', NodeChannel.#onData);
       this.#socket.on('end', NodeChannel.#onEnd);
+      this.#socket.push = NodeChannel.#push;
     }
     if (this.#late === null) this.#socket.resume();
     else this.#schedule();
@@ -216,6 +219,8 @@ export class NodeChannel implements Channel {
     if ((this.#flags & READS) !== 0) {
       socket.off('data', NodeChannel.#onData);
       socket.off('end', NodeChannel.#onEnd);
+      // The prototype's shows again.
+      delete (socket as { push?: unknown }).push;
       ended = quiet(socket, unread) || ended;
     }
     this.#flags = RELEASED;
@@ -309,6 +314,27 @@ export class NodeChannel implements Channel {
     } catch (error) {
       rethrowSoon(error);
     }
+  }
+
+  /**
+   * `readable.push`, which Node calls with what it has read. While nothing is buffered and flow is on, the bytes go straight to the sink; the
+   * way through the stream's buffer and its `data` event costs some 4 % of a small message. A Node that doesn't call it goes that way.
+   */
+  static #push(this: Carrier, chunk: Uint8Array | null, encoding?: BufferEncoding): boolean {
+    const channel = this[CHANNEL]!;
+    const straight =
+      chunk !== null &&
+      (channel.#flags & (FLOW | GONE | FLUSH)) === FLOW &&
+      channel.#late === null &&
+      this.readableFlowing === true &&
+      this.readableLength === 0;
+    if (!straight) return push.call(this, chunk, encoding);
+    try {
+      channel.sink.data(plain(chunk), false);
+    } catch (error) {
+      rethrowSoon(error);
+    }
+    return true;
   }
 
   static #onEnd(this: Carrier): void {
