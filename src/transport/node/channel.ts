@@ -6,8 +6,28 @@ import { deafSink } from '../contract.ts';
 import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
 import { rethrowSoon } from '../../sync/rethrow.ts';
 import { systemError } from '../system-error.ts';
+import {
+  ASKED,
+  CLOSED,
+  DEAD,
+  DRAINS,
+  DROP,
+  ENDING,
+  END_TOLD,
+  FINISHES,
+  FLOW,
+  FLUSH,
+  GONE,
+  MUTE,
+  READS,
+  RELEASED,
+  RESET,
+  SCHEDULED,
+  SHUT,
+} from './channel-state.ts';
 import { endedByReset, quiet } from './internals.ts';
 import { Late } from './late.ts';
+import { asNode, plain } from './plain.ts';
 
 const CHANNEL: unique symbol = Symbol('portside.channel');
 
@@ -16,31 +36,9 @@ interface Carrier extends Socket {
   [CHANNEL]?: NodeChannel | undefined;
 }
 
-const FLOW = 1;
-/** `data` and `end` are listened to. */
-const READS = 1 << 1;
-const DRAINS = 1 << 2;
-const FINISHES = 1 << 3;
-const END_TOLD = 1 << 4;
-/** `writable` is owed. */
-const ASKED = 1 << 5;
-/** The output is ended. */
-const SHUT = 1 << 6;
-/** Node destroyed the socket by itself: an error, or both directions ended. */
-const DEAD = 1 << 7;
-const CLOSED = 1 << 8;
-const RELEASED = 1 << 9;
-/** `late` is going to be delivered. */
-const SCHEDULED = 1 << 10;
-const FLUSH = 1 << 11;
-const DROP = 1 << 12;
-const RESET = 1 << 13;
-const ENDING = FLUSH | DROP | RESET;
-const GONE = CLOSED | RELEASED | DROP | RESET;
-const MUTE = GONE | FLUSH | SHUT | DEAD;
-
 const LEVEL = { flush: FLUSH, drop: DROP, reset: RESET } as const;
 const EMPTY = new Uint8Array(0);
+// oxlint-disable-next-line typescript/unbound-method -- called with the socket as `this`
 const { push } = Readable.prototype;
 const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
@@ -143,7 +141,7 @@ export class NodeChannel implements Channel {
   send(bytes: Uint8Array): number {
     if ((this.#flags & MUTE) !== 0) return this.#mute();
     const socket = this.#socket;
-    if (bytes.length > 0) socket.write(bytes === lastPlain ? lastBuffer : bytes);
+    if (bytes.length > 0) socket.write(asNode(bytes));
     return socket.writableLength;
   }
 
@@ -449,16 +447,4 @@ export class NodeChannel implements Channel {
     else if ((channel.#flags & RESET) !== 0) channel.#reset();
     else NodeChannel.#written(channel);
   }
-}
-
-// What was read last, as it was given out and as Node gave it. Node makes a Buffer of all that it is to write: what
-// is sent on as it came, as an echo, a proxy and a group do, has one already.
-let lastPlain: Uint8Array | null = null;
-let lastBuffer: Uint8Array = EMPTY;
-
-/** Bytes without Buffer's methods: what is read must be of one kind, whichever way it came. */
-function plain(bytes: Uint8Array): Uint8Array {
-  lastBuffer = bytes;
-  lastPlain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  return lastPlain;
 }
