@@ -4,7 +4,7 @@ import { rethrowSoon } from '../../sync/rethrow.ts';
 import type { Address } from '../address.ts';
 import { deafSink } from '../contract.ts';
 import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { ChunkQueue } from './chunk-queue.ts';
 import type { End, EndOwner } from './end.ts';
 import { outside } from './outside.ts';
 
@@ -15,7 +15,7 @@ type Phase = 'open' | 'flushing' | 'closing' | 'told' | 'released';
 export class MemoryChannel implements Channel, EndOwner {
   sink: Sink = deafSink;
   readonly #end: End;
-  readonly #queue: ByteQueue = new ByteQueue();
+  readonly #queue: ChunkQueue = new ChunkQueue();
   #phase: Phase = 'open';
   #why: ChannelEnd | null = null;
   #flowing = false;

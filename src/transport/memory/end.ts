@@ -2,7 +2,7 @@ import type { PortsideError } from '../../base/errors.ts';
 import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import { systemError } from '../system-error.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { ChunkQueue } from './chunk-queue.ts';
 import type { Side } from './faults.ts';
 import type { Link } from './link.ts';
 import { JOIN_LIMIT } from './wire.ts';
@@ -23,7 +23,7 @@ export class End {
   readonly remote: Address;
   readonly link: Link;
   /** Bytes that arrived and were not read. */
-  readonly inbox: ByteQueue = new ByteQueue();
+  readonly inbox: ChunkQueue = new ChunkQueue();
   /** The direction to the peer, and from it. */
   out!: Wire;
   in!: Wire;

@@ -1,6 +1,6 @@
 import type { TimerHandle } from '../../sync/clock.ts';
 import type { Random } from '../../sync/random.ts';
-import { joined } from './byte-queue.ts';
+import { joined } from './chunk-queue.ts';
 import type { End } from './end.ts';
 import type { Link } from './link.ts';
 

@@ -1,5 +1,5 @@
-/** Chunks in order, and how many bytes they are. The front is taken without moving the rest. */
-export class ByteQueue {
+/** Chunks in order, as they came, and how many bytes they are. The front is taken without moving the rest. */
+export class ChunkQueue {
   #chunks: Uint8Array[] = [];
   #head = 0;
   #bytes = 0;
