@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { isPortsideError } from '../../src/base/errors.ts';
 import type { PortsideError } from '../../src/base/errors.ts';
 import { connect } from '../../src/net/connect.ts';
 import type { Connection } from '../../src/net/connection.ts';
@@ -22,16 +21,7 @@ import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { watchLeaks } from '../support/leaks.ts';
 import { endAll, listenOn, onEachNet, pairOn, portOf } from '../support/nets.ts';
 import { unhandled } from '../support/unhandled.ts';
-
-async function refusal(promise: Promise<unknown>): Promise<PortsideError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(isPortsideError(error), String(error));
-    return error;
-  }
-  assert.fail('it resolved');
-}
+import { refusal } from '../support/refusal.ts';
 
 /** A name that has no address anywhere (RFC 6761). */
 const NOWHERE = 'nobody.portside.invalid';

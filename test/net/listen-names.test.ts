@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { connect } from '../../src/net/connect.ts';
 import { listen } from '../../src/net/listen.ts';
+import type { Transport } from '../../src/transport/contract.ts';
 import { endAll, nets, portOf } from '../support/nets.ts';
 
 // Both are this machine's on Linux; what a name stands for is all that is made up here.
@@ -48,6 +49,30 @@ for (const { name, transport } of nets().filter((net) => net.transport.flags.des
     await assert.rejects(listen({ port, host: 'two.test', transport }), { code: 'EADDRINUSE' });
     const free = await listen({ port, host: '127.0.0.1', transport });
     await Promise.all([free.close(), taken.close()]);
+  });
+
+  test(`a number from port 0 that is taken on the second address is given up for another (${name})`, async (t) => {
+    names(t, TWO);
+    const inTheWay: Awaited<ReturnType<typeof transport.listen>>[] = [];
+    const contested: Transport = {
+      ...transport,
+      flags: transport.flags,
+      name: transport.name,
+      dial: (target) => transport.dial(target),
+      adopt: (released) => transport.adopt(released),
+      listen: async (target, options) => {
+        // Somebody is quicker, three times: the number is taken before the second address is bound.
+        if (target.kind === 'tcp' && target.host === TWO[1] && inTheWay.length < 3)
+          inTheWay.push(await transport.listen(target, options));
+        return transport.listen(target, options);
+      },
+    };
+    const listener = await listen({ port: 0, host: 'two.test', transport: contested });
+    assert.equal(inTheWay.length, 3);
+    const ports = listener.addresses.map((address) => ('port' in address ? address.port : 0));
+    assert.equal(ports[0], ports[1]);
+    for (const acceptor of inTheWay) acceptor.close();
+    await listener.close();
   });
 
   test(`a name of which no address is this machine's binds nothing (${name})`, async (t) => {

@@ -254,6 +254,15 @@ onEachNet('listening', (net) => {
     await listener.close();
   });
 
+  test('no more than 10,000 accepts wait at a time', async () => {
+    const listener = await listenOn(net);
+    const waiting = Array.from({ length: 10_000 }, () => listener.accept());
+    await assert.rejects(listener.accept(), { code: 'ERR_PORTSIDE_LIMIT' });
+    const outcomes = Promise.allSettled(waiting);
+    await listener.close();
+    assert.ok((await outcomes).every(({ status }) => status === 'rejected'));
+  });
+
   test('it is async-disposable', async () => {
     const listener = await listenOn(net);
     await listener[Symbol.asyncDispose]();

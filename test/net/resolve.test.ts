@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isPortsideError } from '../../src/base/errors.ts';
-import type { PortsideError } from '../../src/base/errors.ts';
 import { resolveHost } from '../../src/net/resolve.ts';
 import type { Lookup } from '../../src/net/resolve.ts';
+import { refusal } from '../support/refusal.ts';
 
 const never: Lookup = () => assert.fail('nobody should be asked');
 
@@ -13,16 +12,6 @@ function answering(...addresses: string[]): Lookup {
 
 function failing(code: string): Lookup {
   return () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
-}
-
-async function refusal(promise: Promise<unknown>): Promise<PortsideError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(isPortsideError(error), String(error));
-    return error;
-  }
-  assert.fail('it resolved');
 }
 
 describe('resolving a host', () => {
