@@ -5,6 +5,7 @@
  */
 export const codes = {
   ERR_PORTSIDE_ABORTED: 'The operation was called off before it was done.',
+  ERR_PORTSIDE_CERTIFICATE: 'A certificate or key is missing, unreadable, expired, or does not fit the other.',
   ERR_PORTSIDE_CLOSED: 'The listener, connection or socket is closed on this side.',
   ERR_PORTSIDE_ENDPOINT: 'An endpoint could not be understood.',
   ERR_PORTSIDE_FRAME_INVALID: 'A frame does not follow its format.',
@@ -14,11 +15,15 @@ export const codes = {
   ERR_PORTSIDE_LIMIT: 'More was asked for, or arrived, than a limit allows.',
   ERR_PORTSIDE_MODULE: 'A module could not be found or loaded.',
   ERR_PORTSIDE_OPTIONS: 'One or more options or arguments are wrong; `problems` lists them all.',
+  ERR_PORTSIDE_PROXY_HEADER: 'A PROXY protocol header is missing, malformed, or comes from an address that is not trusted.',
   ERR_PORTSIDE_READ_BUSY: 'A read was begun while another one was waiting.',
   ERR_PORTSIDE_RELEASED: 'The connection was released and belongs to somebody else.',
   ERR_PORTSIDE_SCOPE_CLOSED: 'The scope that would own the resource is closed.',
   ERR_PORTSIDE_SERVICE: 'A service name has no known port.',
+  ERR_PORTSIDE_STATE: 'What was asked for does not fit the state that the server or connection is in.',
   ERR_PORTSIDE_TIMEOUT: 'The time given to the operation ran out.',
+  ERR_PORTSIDE_TLS: 'TLS could not be begun: the handshake failed, or the peer could not be verified.',
+  ERR_PORTSIDE_TOO_EARLY: 'Bytes came before TLS was begun, and must not be taken for what comes under it.',
   ERR_PORTSIDE_UNEXPECTED_END: 'The input ended in the middle of what was asked for.',
   ERR_PORTSIDE_UNSUPPORTED: 'The transport or the platform cannot do what was asked for.',
   ERR_PORTSIDE_WRITE_AFTER_END: 'A write came after the output was ended on this side.',

@@ -5,7 +5,7 @@
  *
  * The rules, the same for all backends:
  *
- *  1. Nothing is read before flow is first turned on. After it is turned off, no
+ *  1. Nothing is read before flow is first turned on (TLS may have read ahead what came with its handshake, and keeps it). After it is turned off, no
  *     `data`, `end` or error of reading is told until it is turned on again, not
  *     even the rest of a batch that was read already.
  *  2. No callback (of a sink, a watcher or a dial) runs inside a call of the contract.
@@ -188,6 +188,8 @@ export interface Channel {
   readonly remote: Address;
   /** Bytes queued that are not with the kernel yet. */
   readonly queued: number;
+  /** Where `queued` counts a piece that went out in part as a whole: a number that changes when the kernel takes some of it. */
+  readonly progress?: number | undefined;
   /** Whether it is over: `close` was told, will be told with nothing more in between, or it was released. */
   readonly closed: boolean;
   /** Turns reading on or off. Cheap to repeat. */
@@ -212,6 +214,7 @@ export interface Channel {
   /**
    * Gives the connection up whole: the channel forgets it, its sink hears nothing more (no `close` either), and the
    * caller owns what is returned. Null when it is closed, or has output that is not with the kernel (wait for `writable` first).
+   * Under TLS it can't be had: what the connection is lies in the process's keys. It throws ERR_PORTSIDE_UNSUPPORTED.
    */
   release(): Released | null;
   /** Sets an option; one that the kind of socket lacks is ignored. */

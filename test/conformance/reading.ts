@@ -255,6 +255,7 @@ export function reading(make: Make): void {
           const { client, server } = await stage.pair();
           if (early) server.channel.flow(true);
           client.channel.send(bytesOf('last words'));
+          await stage.sent(client);
           client.channel.destroy('reset');
           await stage.still();
           server.channel.flow(true);
@@ -275,6 +276,7 @@ export function reading(make: Make): void {
         await stage.received(server, 1);
         server.channel.flow(false);
         client.channel.send(bytesOf('bc'));
+        await stage.sent(client);
         client.channel.destroy('reset');
         await stage.closed(client);
         await stage.still();

@@ -127,6 +127,11 @@ export class Stage {
     return this.until(() => recorder.received >= count, `${count} bytes`);
   }
 
+  /** Its output is with the kernel. That takes no turn where it is at once. */
+  async sent({ channel }: Recorder): Promise<void> {
+    if (channel.queued > 0) await this.until(() => channel.queued === 0, 'the output to leave');
+  }
+
   /** All that is on its way has arrived: a message on another connection has gone and come back, and some turns have passed. */
   async still(): Promise<void> {
     await this.backend.settle?.();

@@ -1,3 +1,6 @@
+import type { PortsideError } from '../../base/errors.ts';
+import type { ChannelEnd } from '../contract.ts';
+
 // The states of a channel over a Node socket, as bits of one number: an idle connection has to stay small.
 
 /** Flow is on. */
@@ -23,3 +26,17 @@ export const RESET: number = 1 << 13;
 export const ENDING: number = FLUSH | DROP | RESET;
 export const GONE: number = CLOSED | RELEASED | DROP | RESET;
 export const MUTE: number = GONE | FLUSH | SHUT | DEAD;
+
+/** What each way of {@link Channel.destroy} sets; a harder one is larger. */
+export const LEVEL: Readonly<Record<'flush' | 'drop' | 'reset', number>> = { flush: FLUSH, drop: DROP, reset: RESET };
+
+/** Why a socket closed: by its state, the bytes that were dropped, what it failed with, and whether its output was finished. */
+export function endOf(flags: number, unsent: number, error: PortsideError | null, finished: boolean): ChannelEnd {
+  if ((flags & RESET) !== 0) return { kind: 'aborted' };
+  if ((flags & DROP) !== 0) return { kind: 'dropped', unsent };
+  const flushed = (flags & FLUSH) !== 0;
+  if (error !== null && !(flushed && finished)) {
+    return { kind: error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'reset' : 'failed', error };
+  }
+  return flushed ? { kind: 'closed' } : { kind: 'ended' };
+}

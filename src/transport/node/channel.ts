@@ -1,31 +1,35 @@
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { formatAddress, tcpAddress } from '../address.ts';
+import type { PortsideError } from '../../base/errors.ts';
+import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import { deafSink } from '../contract.ts';
 import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
 import { rethrowSoon } from '../../sync/rethrow.ts';
 import { systemError } from '../system-error.ts';
+import { UNKNOWN, withLocal, withRemote } from './addresses.ts';
+import type { Addresses } from './addresses.ts';
 import {
   ASKED,
   CLOSED,
   DEAD,
   DRAINS,
-  DROP,
   ENDING,
   END_TOLD,
   FINISHES,
   FLOW,
   FLUSH,
   GONE,
+  LEVEL,
   MUTE,
   READS,
   RELEASED,
   RESET,
   SCHEDULED,
   SHUT,
+  endOf,
 } from './channel-state.ts';
-import { endedByReset, quiet } from './internals.ts';
+import { drain, endedByReset, quiet, takenBy } from './internals.ts';
 import { Late } from './late.ts';
 import { asNode, plain } from './plain.ts';
 
@@ -36,16 +40,9 @@ interface Carrier extends Socket {
   [CHANNEL]?: NodeChannel | undefined;
 }
 
-const LEVEL = { flush: FLUSH, drop: DROP, reset: RESET } as const;
 const EMPTY = new Uint8Array(0);
 // oxlint-disable-next-line typescript/unbound-method -- called with the socket as `this`
 const { push } = Readable.prototype;
-const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
-
-interface Addresses {
-  readonly local: Address | null;
-  readonly remote: Address | null;
-}
 
 /** A channel over a `net.Socket` with `allowHalfOpen`, paused and unread. */
 export class NodeChannel implements Channel {
@@ -92,27 +89,21 @@ export class NodeChannel implements Channel {
   }
 
   get local(): Address {
-    const known = this.#addresses?.local ?? null;
-    if (known !== null) return known;
-    const { localAddress, localPort } = this.#socket;
-    if (localAddress === undefined || localPort === undefined) return UNKNOWN;
-    const local = tcpAddress(localAddress, localPort);
-    this.#addresses = { local, remote: this.#addresses?.remote ?? null };
-    return local;
+    this.#addresses = withLocal(this.#addresses, this.#socket);
+    return this.#addresses?.local ?? UNKNOWN;
   }
 
   get remote(): Address {
-    const known = this.#addresses?.remote ?? null;
-    if (known !== null) return known;
-    const { remoteAddress, remotePort } = this.#socket;
-    if (remoteAddress === undefined || remotePort === undefined) return UNKNOWN;
-    const remote = tcpAddress(remoteAddress, remotePort);
-    this.#addresses = { local: this.#addresses?.local ?? null, remote };
-    return remote;
+    this.#addresses = withRemote(this.#addresses, this.#socket);
+    return this.#addresses?.remote ?? UNKNOWN;
   }
 
   get queued(): number {
     return (this.#flags & (GONE | DEAD)) === 0 ? this.#socket.writableLength : 0;
+  }
+
+  get progress(): number {
+    return takenBy(this.#socket);
   }
 
   get closed(): boolean {
@@ -127,13 +118,8 @@ export class NodeChannel implements Channel {
       this.#socket.pause();
       return;
     }
-    this.#flags = flags | FLOW | READS;
-    if ((flags & READS) === 0) {
-      // The socket is paused in so many words, so that this does not start it.
-      this.#socket.on('data', NodeChannel.#onData);
-      this.#socket.on('end', NodeChannel.#onEnd);
-      this.#socket.push = NodeChannel.#push;
-    }
+    this.#flags = flags | FLOW;
+    if ((flags & READS) === 0) this.attend();
     if (this.#late === null) this.#socket.resume();
     else this.#schedule();
   }
@@ -171,7 +157,7 @@ export class NodeChannel implements Channel {
   shutdown(): void {
     if ((this.#flags & MUTE) !== 0) return;
     this.#flags |= SHUT;
-    this.#socket.end();
+    this.endOutput();
     // Node tells no `drain` after the end.
     if ((this.#flags & ASKED) !== 0) this.#listenForFinish();
   }
@@ -191,14 +177,14 @@ export class NodeChannel implements Channel {
       if (socket.writableFinished) socket.destroy();
       else {
         this.#listenForFinish();
-        socket.end();
+        this.endOutput();
       }
       return;
     }
     this.#unsent = socket.writableLength;
     // A kernel that is shutting down the output can't be told to reset it; that takes a turn at most.
     if (level === RESET && socket.writableEnded && !this.#settled && this.#unsent === 0) this.#listenForFinish();
-    else if (level === RESET) this.#reset();
+    else if (level === RESET) this.resetSocket();
     else socket.destroy();
   }
 
@@ -262,7 +248,23 @@ export class NodeChannel implements Channel {
     this.#socket.on('finish', NodeChannel.#onFinish);
   }
 
-  #reset(): void {
+  /** Listens to what is read. The socket is paused in so many words, so that this does not start it. */
+  protected attend(): void {
+    this.#flags |= READS;
+    this.#socket.on('data', NodeChannel.#onData);
+    this.#socket.on('end', NodeChannel.#onEnd);
+    this.#socket.push = NodeChannel.#push;
+  }
+
+  protected endOutput(): void {
+    this.#socket.end();
+  }
+
+  protected failure(op: string, error: Error): PortsideError {
+    return systemError(op, error, { remote: formatAddress(this.remote) });
+  }
+
+  protected resetSocket(): void {
     const socket = this.#socket;
     if (socket.remoteFamily === undefined) socket.destroy();
     else socket.resetAndDestroy();
@@ -284,17 +286,8 @@ export class NodeChannel implements Channel {
     }
   }
 
-  /** Why the socket closed. */
   get #end(): ChannelEnd {
-    const flags = this.#flags;
-    if ((flags & RESET) !== 0) return { kind: 'aborted' };
-    if ((flags & DROP) !== 0) return { kind: 'dropped', unsent: this.#unsent };
-    const flushed = (flags & FLUSH) !== 0;
-    const error = this.#late?.error ?? null;
-    if (error !== null && !(flushed && this.#socket.writableFinished)) {
-      return { kind: error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'reset' : 'failed', error };
-    }
-    return flushed ? { kind: 'closed' } : { kind: 'ended' };
+    return endOf(this.#flags, this.#unsent, this.#late?.error ?? null, this.#socket.writableFinished);
   }
 
   // What follows runs as a listener, with the socket as `this`, or from the tick queue with the channel as argument:
@@ -356,19 +349,21 @@ export class NodeChannel implements Channel {
     }
   }
 
-  static #onError(this: Carrier, error: Error & { syscall?: string }): void {
+  static #onError(this: Carrier, error: Error & { syscall?: string; op?: string }): void {
     const channel = this[CHANNEL]!;
     if ((channel.#flags & GONE) !== 0) return;
-    channel.#flags |= DEAD;
-    const late = (channel.#late ??= new Late());
-    const op = error.syscall ?? 'write';
-    late.error = systemError(op, error, { remote: formatAddress(channel.remote) });
-    late.urgent = op !== 'read' || this.writableLength > 0;
-    for (;;) {
-      const bytes = this.read() as Uint8Array | null;
-      if (bytes === null) break;
-      late.unread.push(bytes);
+    if (!this.destroyed) {
+      // TLS tells of alerts, and of what happened below, and lets the socket be. Nothing failed that has ended in both directions.
+      const over = this.readableEnded && this.writableEnded && this.writableLength === 0;
+      this.destroy(over ? undefined : error);
+      return;
     }
+    const late = (channel.#late ??= new Late());
+    channel.#flags |= DEAD;
+    const op = error.syscall ?? error.op ?? 'write';
+    late.error = channel.failure(op, error);
+    late.urgent = op !== 'read' || this.writableLength > 0;
+    drain(this, late.unread);
     if ((channel.#flags & ASKED) !== 0) process.nextTick(NodeChannel.#written, channel);
   }
 
@@ -444,7 +439,7 @@ export class NodeChannel implements Channel {
   static #onFinish(this: Carrier): void {
     const channel = this[CHANNEL]!;
     if ((channel.#flags & FLUSH) !== 0) this.destroy();
-    else if ((channel.#flags & RESET) !== 0) channel.#reset();
+    else if ((channel.#flags & RESET) !== 0) channel.resetSocket();
     else NodeChannel.#written(channel);
   }
 }

@@ -2,7 +2,13 @@ import type { Socket } from 'node:net';
 
 /** What is not in Node's documentation; each use says what happens where it is missing. */
 interface Insides {
-  readonly _handle?: { reading?: boolean; readStop?(): number; getpeername?(out: object): number } | null;
+  readonly _handle?: {
+    reading?: boolean;
+    readonly bytesWritten?: number;
+    readonly writeQueueSize?: number;
+    readStop?(): number;
+    getpeername?(out: object): number | undefined;
+  } | null;
   readonly _readableState?: { reading?: boolean; ended?: boolean };
 }
 
@@ -14,11 +20,7 @@ interface Insides {
  * @returns Whether the peer has ended its direction.
  */
 export function quiet(socket: Socket, unread: Uint8Array[]): boolean {
-  while (socket.readableLength > 0) {
-    const bytes = socket.read() as Uint8Array | null;
-    if (bytes === null) break;
-    unread.push(bytes);
-  }
+  if (socket.readableLength > 0) drain(socket, unread);
   const { _handle: handle, _readableState: state } = socket as unknown as Insides;
   const ended = socket.readableEnded || state?.ended === true;
   if (!ended && typeof handle?.readStop === 'function' && state !== undefined && 'reading' in state) {
@@ -30,6 +32,15 @@ export function quiet(socket: Socket, unread: Uint8Array[]): boolean {
   return ended;
 }
 
+/** Takes what a socket has read. */
+export function drain(socket: Socket, unread: Uint8Array[]): void {
+  for (;;) {
+    const bytes = socket.read() as Uint8Array | null;
+    if (bytes === null) return;
+    unread.push(bytes);
+  }
+}
+
 /**
  * Whether what Node told as the peer's end was its reset: libuv 1.51 (Node 22) does that when bytes and the reset come at once.
  * A TCP connection that was reset has no peer any more. It can't be told apart once this side has ended its output too, nor
@@ -38,7 +49,19 @@ export function quiet(socket: Socket, unread: Uint8Array[]): boolean {
 export function endedByReset(socket: Socket): boolean {
   if (socket.writableEnded) return false;
   const { _handle: handle } = socket as unknown as Insides;
-  return typeof handle?.getpeername === 'function' && handle.getpeername({}) !== 0;
+  // TLS over what is no TCP socket has the function too, and it gives nothing.
+  const failed = typeof handle?.getpeername === 'function' ? handle.getpeername({}) : 0;
+  return typeof failed === 'number' && failed !== 0;
+}
+
+/**
+ * How many bytes of a socket's output the kernel has taken so far, those of a piece that went out in part too. Without
+ * Node's internals always 0, and only whole pieces are seen to go, by the stream's own count of what is queued.
+ */
+export function takenBy(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as Insides;
+  if (typeof handle?.bytesWritten !== 'number' || typeof handle.writeQueueSize !== 'number') return 0;
+  return handle.bytesWritten - handle.writeQueueSize;
 }
 
 /** Where libuv balances over SO_REUSEPORT; elsewhere it raises. */
