@@ -72,6 +72,20 @@ export { lengthPrefix } from './codec/length-prefix.ts';
 export type { LengthPrefixOptions } from './codec/length-prefix.ts';
 export { lines } from './codec/lines.ts';
 export type { LinesOptions } from './codec/lines.ts';
+export { ProxyHeaderDecoder, encodeProxyHeader } from './codec/proxy-header.ts';
+export { proxyTlvs } from './codec/proxy-header.ts';
+export type {
+  ProxyAddress,
+  ProxyEncodeOptions,
+  ProxyExtensions,
+  ProxyExtensionsInit,
+  ProxyHeader,
+  ProxyHeaderInit,
+  ProxyHeaderOptions,
+  ProxySsl,
+  ProxySslInit,
+  ProxyTlv,
+} from './codec/proxy-header.ts';
 export type {
   SchemaInput,
   SchemaIssue,
@@ -99,13 +113,21 @@ export type {
   Transport,
   TransportFlags,
 } from './transport/contract.ts';
+export { CertificateError } from './transport/tls/certificate-error.ts';
+export type { TlsCertificate } from './transport/tls/certificate.ts';
+export { TlsServerContext } from './transport/tls/context.ts';
+export type { TlsServerContextSettings } from './transport/tls/context.ts';
+export type { TlsClientOptions } from './transport/tls/client.ts';
+export type { TlsInfo } from './transport/tls/info.ts';
+export type { PemSource } from './transport/tls/pem.ts';
+export type { TlsPair, TlsServerOptions, TlsVersion } from './transport/tls/server-options.ts';
 export { memoryNetwork } from './transport/memory/memory-network.ts';
 export type { Faults, MemoryNetwork, MemoryNetworkOptions, Side } from './transport/memory/memory-network.ts';
 
 export { connect } from './net/connect.ts';
 export type { ConnectOptions } from './net/connect.ts';
 export { Connection, isConnection } from './net/connection.ts';
-export type { CloseReason } from './net/close-reason.ts';
+export type { CloseReason, Refused } from './net/close-reason.ts';
 export { formatEndpoint, parseEndpoint } from './net/endpoint.ts';
 export type { Endpoint, EndpointLike, EndpointRole } from './net/endpoint.ts';
 export { Group } from './net/group.ts';
@@ -124,7 +146,48 @@ export { UdpSocket, bindUdp, isUdpSocket } from './net/udp.ts';
 export type { Datagram, MulticastOptions, UdpAddress, UdpAddressLike, UdpOptions } from './net/udp.ts';
 export type { WebStreams } from './net/adapters.ts';
 
-export { defineHandler, isHandler } from './server/handler.ts';
-export type { Context, Handler, HandlerFunction, Protocol } from './server/handler.ts';
-export { Server, serve } from './server/server.ts';
-export type { ServeOptions, ServerCounts } from './server/server.ts';
+export { AddressList } from './net/address-list.ts';
+export type { DeadlineName, DeadlineOptions } from './net/deadlines.ts';
+export type { ProxyOptions } from './net/proxy-in.ts';
+export type { ProxyOutOptions } from './net/proxy-out.ts';
+export type { UpgradeTlsOptions } from './net/upgrade-tls.ts';
+
+export { current, currentInput, currentOutput, print } from './server/ambient.ts';
+export type { AmbientInput, AmbientOutput } from './server/ambient.ts';
+export { Context } from './server/context.ts';
+export { defineHandler, isHandler } from './server/define-handler.ts';
+export { detach } from './server/detach.ts';
+export type { Ending, Ledger, LedgerEntry } from './server/drain.ts';
+export type { FrameStream } from './server/frame-stream.ts';
+export type {
+  Callbacks,
+  FramedFunction,
+  FramedProtocol,
+  Handler,
+  HandlerFunction,
+  Protocol,
+} from './server/handler.ts';
+export { defineConfig } from './server/options.ts';
+export type {
+  AdmissionOptions,
+  Config,
+  DrainOptions,
+  EndOptions,
+  EndpointOptions,
+  Given,
+  ServerChanges,
+  ServerOptions,
+} from './server/options.ts';
+export { LocalPermits } from './server/permits.ts';
+export type { PermitLimits, PermitStore } from './server/permits.ts';
+export { RateLimiter } from './server/rate.ts';
+export type { RateOptions } from './server/rate.ts';
+export type { Goodbye, Refusal, RefusalKind, RefuseWith, RefusedWith } from './server/refusal.ts';
+export { Server, createServer, serve } from './server/server.ts';
+export type { ServerEvents, ServerState } from './server/events.ts';
+export type { ServerRunOptions } from './server/signals.ts';
+export { ThunkServer, serveThunk } from './server/thunk.ts';
+export type { ThunkOptions } from './server/thunk.ts';
+export { formatStatus } from './server/status.ts';
+export type { ConnectionStatus, ServerStatus } from './server/status.ts';
+export type { WhenFull, WhenFullRetries } from './server/when-full.ts';

@@ -15,7 +15,8 @@ export const codes = {
   ERR_PORTSIDE_LIMIT: 'More was asked for, or arrived, than a limit allows.',
   ERR_PORTSIDE_MODULE: 'A module could not be found or loaded.',
   ERR_PORTSIDE_OPTIONS: 'One or more options or arguments are wrong; `problems` lists them all.',
-  ERR_PORTSIDE_PROXY_HEADER: 'A PROXY protocol header is missing, malformed, or comes from an address that is not trusted.',
+  ERR_PORTSIDE_PROXY_HEADER:
+    'A PROXY protocol header is missing, malformed, or comes from an address that is not trusted.',
   ERR_PORTSIDE_READ_BUSY: 'A read was begun while another one was waiting.',
   ERR_PORTSIDE_RELEASED: 'The connection was released and belongs to somebody else.',
   ERR_PORTSIDE_SCOPE_CLOSED: 'The scope that would own the resource is closed.',

@@ -8,7 +8,13 @@ const supported = major >= 26 || (major === 24 && minor >= 11) || (major === 22 
 
 if (supported) {
   const { main } = await import('./main.ts');
+  // Whoever read what it says may go, or the terminal; its clients stay.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   process.exitCode = await main(process.argv.slice(2));
+  // A Ctrl-C comes twice when npm passes it on, and must not make a failure of an end that was in order.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+  // What a module left open, a timer or a pool, does not keep a server that has stopped.
+  setTimeout(() => process.exit(), 1_000).unref();
 } else {
   process.stderr.write(
     `portside: this is Node.js ${process.versions.node}, and portside needs 22.18 or later, 24.11 or later, or 26 or later; install one of them.\n`,

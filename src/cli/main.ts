@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { explain } from './explain.ts';
+import { execCommand } from './exec.ts';
 import { processIo } from './io.ts';
 import type { CommandIo } from './io.ts';
 import { serveCommand } from './serve.ts';
@@ -17,22 +17,36 @@ const WRONG_USAGE = 2;
 /** Runs the command line and resolves with the exit code: 0, 1 when it failed, 2 for wrong usage. */
 export async function main(args: readonly string[], io: CommandIo = processIo): Promise<number> {
   let code = 0;
+  const exit = (result: number): void => {
+    code = result;
+  };
   const program = new Command('portside')
     .description('TCP servers in TypeScript: a module that exports a handler becomes a server.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .showHelpAfterError('Try portside --help, or portside serve --help.')
+    .showHelpAfterError('Try portside --help.')
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err });
-  serveCommand(program, io, (result) => {
-    code = result;
-  });
+  serveCommand(program, io, exit);
+  execCommand(program, io, exit);
   try {
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync(withoutSwallowing(args), { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
-    io.err(`portside: ${explain(error, args.includes('--verbose'))}\n`);
-    return 1;
+    throw error;
   }
+}
+
+/** Flags whose value may be left out. */
+const OPTIONAL: readonly string[] = ['--verbose', '--tls-self-signed'];
+
+/** `serve --verbose chat.ts` has a module, and not a prefix that is called so: what looks like a module is no such value. */
+function withoutSwallowing(args: readonly string[]): string[] {
+  const end = args.indexOf('--');
+  return args.map((word, i) => {
+    const own = end === -1 || i < end;
+    return own && OPTIONAL.includes(word) && /\.[cm]?[jt]s$/u.test(args[i + 1] ?? '') ? `${word}=` : word;
+  });
 }

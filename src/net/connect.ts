@@ -2,20 +2,27 @@ import { check, integer, milliseconds, oneOf, table, that } from '../base/option
 import { PortsideError } from '../base/errors.ts';
 import type { Clock } from '../sync/clock.ts';
 import { currentClock, currentScope } from '../sync/scope.ts';
-import type { DialTarget, Transport } from '../transport/contract.ts';
+import type { Channel, DialTarget, Transport } from '../transport/contract.ts';
 import { isIP } from '../transport/ip.ts';
+import { tlsClientRule } from '../transport/tls/client.ts';
+import type { TlsClientOptions } from '../transport/tls/client.ts';
+import { secureClient } from '../transport/tls/handshake.ts';
 import type { Connection } from './connection.ts';
 import { openConnection } from './connection.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointLike } from './endpoint.ts';
 import { interleave, race } from './happy-eyeballs.ts';
+import { HANDSHAKE_TIMEOUT } from './opening.ts';
 import { familiesRule, settingsFields, signalRule, transportRule } from './option-rules.ts';
 import type { FieldsFor } from './option-rules.ts';
+import { proxyOutRule, proxyPreamble } from './proxy-out.ts';
+import type { ProxyOutOptions } from './proxy-out.ts';
 import { resolveHost } from './resolve.ts';
 import { connectionSettings } from './settings.ts';
 import type { ConnectionOptions } from './settings.ts';
 import { transportFor } from './transports.ts';
 import type { TransportChoice } from './transports.ts';
+import { NO_OPTIONS } from './upgrade-tls.ts';
 
 /** Options of {@link connect}. */
 export interface ConnectOptions extends ConnectionOptions {
@@ -36,6 +43,10 @@ export interface ConnectOptions extends ConnectionOptions {
   localHost?: string | undefined;
   /** The local port, with or without `localHost`. One port serves one attempt at a time, so the addresses of a name are tried one after another then. */
   localPort?: number | undefined;
+  /** For TLS at once, which `tls://` begins with the defaults: what to trust, the name that the certificate has to be for, and the rest. */
+  tls?: TlsClientOptions | undefined;
+  /** The PROXY header that is sent first, for a server that believes this host. */
+  proxy?: ProxyOutOptions | undefined;
   /** What carries the bytes. @default 'auto' */
   transport?: TransportChoice | undefined;
 }
@@ -50,6 +61,8 @@ export const connectFields: FieldsFor<ConnectOptions> = {
   families: familiesRule,
   localHost: that<string>('a numeric address', (value) => typeof value === 'string' && isIP(value) !== 0),
   localPort: integer({ min: 1, max: 65_535 }),
+  tls: tlsClientRule,
+  proxy: proxyOutRule,
   transport: transportRule,
 };
 
@@ -73,9 +86,46 @@ export async function connect(to: EndpointLike, options?: ConnectOptions): Promi
     const targets = await targetsOf(endpoint, checked, transport, bound);
     bound.throwIfAborted();
     const sequential = checked.order === 'sequential' || checked.localPort !== undefined;
-    return race(targets, sequential ? Infinity : (checked.attemptDelay ?? 250), transport, clock, bound);
+    const reached = await race(targets, sequential ? Infinity : (checked.attemptDelay ?? 250), transport, clock, bound);
+    return prepared(reached, endpoint, checked, bound, clock);
   });
-  return openConnection(channel, connectionSettings(checked), scope);
+  const named = 'host' in endpoint ? endpoint.host : undefined;
+  return openConnection(channel, connectionSettings(checked, 'client', null, named), scope);
+}
+
+/** Sends the PROXY header and shakes hands, as far as that was asked for. */
+async function prepared(
+  channel: Channel,
+  endpoint: Endpoint,
+  { proxy, tls }: ConnectOptions,
+  bound: AbortSignal,
+  clock: Clock,
+): Promise<Channel> {
+  if (bound.aborted) {
+    channel.destroy('drop');
+    throw bound.reason;
+  }
+  if (proxy !== undefined) channel.send(proxyPreamble(proxy, channel));
+  if (tls === undefined && endpoint.kind !== 'tls') return channel;
+  const timeout = tls?.handshakeTimeout ?? HANDSHAKE_TIMEOUT;
+  const handshake = secureClient(channel, tls ?? NO_OPTIONS, 'host' in endpoint ? endpoint.host : undefined, []);
+  const abort = (): void => handshake.cancel();
+  const late = new PortsideError(
+    'ERR_PORTSIDE_TIMEOUT',
+    `${formatEndpoint(endpoint)} did not shake hands within ${timeout} ms`,
+    { op: 'connect', remote: formatEndpoint(endpoint) },
+  );
+  const timer = clock.after(timeout, () => handshake.cancel(late));
+  bound.addEventListener('abort', abort, { once: true });
+  try {
+    return await handshake.result;
+  } catch (error) {
+    bound.throwIfAborted();
+    throw error;
+  } finally {
+    timer.cancel();
+    bound.removeEventListener('abort', abort);
+  }
 }
 
 function guarded(endpoint: Endpoint): { host: string; port: number | undefined } {
@@ -129,12 +179,11 @@ async function targetsOf(
       if (!transport.flags[endpoint.kind])
         throw unsupported(endpoint, `the transport "${transport.name}" has no such sockets`);
       return [endpoint];
-    case 'tls':
-      throw unsupported(endpoint, 'TLS is not part of this version; connect by tcp:// ');
     case 'fd':
     case 'systemd':
       throw unsupported(endpoint, 'it names a socket to listen on');
-    case 'tcp': {
+    case 'tcp':
+    case 'tls': {
       const { localHost, localPort } = options;
       const localFamily = localHost === undefined ? 0 : isIP(localHost);
       const families = options.families ?? ['ipv6', 'ipv4'];

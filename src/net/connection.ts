@@ -2,19 +2,28 @@ import type { Duplex } from 'node:stream';
 import { branded } from '../base/brand.ts';
 import { PortsideError } from '../base/errors.ts';
 import type { Codec } from '../codec/codec.ts';
+import type { ProxyHeader } from '../codec/proxy-header.ts';
 import { makeEvt, none } from '../sync/evt.ts';
 import type { Evt } from '../sync/evt.ts';
 import type { Scope } from '../sync/scope.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel, Released } from '../transport/contract.ts';
+import type { SecureChannel, TlsInfo } from '../transport/tls/handshake.ts';
 import { nodeStream, webStreams } from './adapters.ts';
 import type { WebStreams } from './adapters.ts';
 import type { CloseReason } from './close-reason.ts';
-import type { Input, ReadOptions } from './input.ts';
+import { watches } from './deadlines.ts';
+import { endOutput, abandonOutput, closeInput } from './half-close.ts';
+import { Chunks } from './chunks.ts';
+import type { ReadOptions } from './input.ts';
 import { Link } from './link.ts';
+import { openedOf, openingOf } from './opening.ts';
 import { lineOf, untilDelimiter } from './reading.ts';
 import type { ConnectionSettings } from './settings.ts';
+import { release } from './release.ts';
+import { canUpgradeTls, upgradeTls } from './upgrade-tls.ts';
+import type { UpgradeTlsOptions } from './upgrade-tls.ts';
 
 const brand = branded('connection');
 const WRITTEN_UTF8 = 'utf8';
@@ -30,8 +39,16 @@ export function link(connection: Connection): Link {
 /** A {@link Connection} on a channel, owned by `scope` when there is one. */
 export function openConnection(channel: Channel, settings: ConnectionSettings, scope: Scope | undefined): Connection {
   const connection = create(channel, settings);
-  if (scope === undefined) return connection;
+  if (scope === undefined && settings.opening === null && !watches(settings.deadlines)) return connection;
   const inside = linkOf(connection);
+  if (scope !== undefined) own(inside, scope);
+  inside.watchOver(settings.deadlines, 0);
+  if (settings.opening !== null) openingOf(inside, settings.opening);
+  return connection;
+}
+
+function own(inside: Link, scope: Scope): void {
+  const { channel } = inside;
   try {
     inside.life.disown = scope.own({
       get what() {
@@ -47,7 +64,6 @@ export function openConnection(channel: Channel, settings: ConnectionSettings, s
     throw error;
   }
   inside.life.clock = scope.clock;
-  return connection;
 }
 
 /**
@@ -86,9 +102,47 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#link.channel.local;
   }
 
-  /** The peer's address. */
+  /** The peer's address: the one that its PROXY header tells, where one was asked for, else that of the socket. */
   get remote(): Address {
-    return this.#link.channel.remote;
+    return this.#link.remote;
+  }
+
+  /** The PROXY header that it came with; null without one. */
+  get proxy(): ProxyHeader | null {
+    return this.#link.life.proxy;
+  }
+
+  /** What TLS agreed on; null while the connection is in the clear. */
+  get tls(): TlsInfo | null {
+    const { channel } = this.#link;
+    return 'tls' in channel ? (channel as SecureChannel).tls : null;
+  }
+
+  /**
+   * Resolves when the handshakes that the listener asks for (PROXY header, TLS) are over; at once where it asks for none. Rejects with why they failed, which
+   * {@link Connection.closed} tells too. Reading waits for it by itself, and what is written meanwhile is sent after it.
+   */
+  get opened(): Promise<void> {
+    return openedOf(this.#link);
+  }
+
+  /** Bytes that came in, those of handshakes and of TLS itself left out. */
+  get bytesRead(): number {
+    return this.#link.received;
+  }
+
+  /** Bytes that were written, sent or not. */
+  get bytesWritten(): number {
+    return this.#link.sent;
+  }
+
+  /** Say true while you work for this connection in a way that its input and output don't show, so that a drain does not take it for idle. */
+  get busy(): boolean {
+    return this.#link.busy;
+  }
+
+  set busy(on: boolean) {
+    this.#link.busy = on;
   }
 
   // ---- reading ----
@@ -230,17 +284,17 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /** Ends the output in order: what is queued, then FIN. Reading goes on. Resolves when it is with the kernel. Idempotent. */
   closeWrite(): Promise<void> {
-    return this.#link.endOutput();
+    return endOutput(this.#link);
   }
 
   /** Ends the output on this side without telling the peer: what is queued is sent, but FIN only when the reading side ends too. */
   abandonWrite(): Promise<void> {
-    return this.#link.abandonOutput();
+    return abandonOutput(this.#link);
   }
 
   /** Ends reading on this side: reads give `null`, and what still comes is let go. When the output was ended too, the connection closes. */
   closeRead(): void {
-    this.#link.closeInput();
+    closeInput(this.#link);
   }
 
   /**
@@ -284,6 +338,45 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#link.life.draining.signal;
   }
 
+  /** Ready once {@link Connection.draining} is aborted, or the connection over. */
+  drainEvt(): Evt<void> {
+    const inside = this.#link;
+    const { signal } = inside.life.draining;
+    return makeEvt<void>({
+      take: () => (signal.aborted || inside.reason !== null ? undefined : none),
+      watch: (wake) => {
+        const unhook = inside.onClose(() => queueMicrotask(wake));
+        signal.addEventListener('abort', wake, { once: true });
+        return () => {
+          unhook();
+          signal.removeEventListener('abort', wake);
+        };
+      },
+    });
+  }
+
+  // ---- TLS ----
+
+  /**
+   * Begins TLS on a connection that is in the clear, as STARTTLS does: what was written before is flushed first. An accepted connection shakes hands as the
+   * server, by the certificates given here or those of its listener; one that was made by `connect` as the client. Call it in the turn in which the peer was told to begin.
+   *
+   * What is written after the call waits for the handshake and goes under TLS; callbacks are not called meanwhile.
+   *
+   * Bytes that came before must not be taken for what comes under TLS: with some of them unread it rejects with ERR_PORTSIDE_TOO_EARLY, and the connection is
+   * ended. When the handshake fails it rejects with ERR_PORTSIDE_TLS, ERR_PORTSIDE_TIMEOUT or the system's error, and the connection is over.
+   * It rejects, and leaves the connection as it is, with ERR_PORTSIDE_STATE under TLS already or with a direction ended on this side, ERR_PORTSIDE_READ_BUSY while
+   * a read waits, and ERR_PORTSIDE_CERTIFICATE without certificates; with certificates given here that are wrong the connection is over too.
+   */
+  upgradeTls(options?: UpgradeTlsOptions): Promise<TlsInfo> {
+    return upgradeTls(this.#link, options);
+  }
+
+  /** Whether {@link Connection.upgradeTls} can be had as it is: in the clear, both directions open, and on an accepted connection with certificates at its listener. */
+  get canUpgradeTls(): boolean {
+    return canUpgradeTls(this.#link);
+  }
+
   // ---- the socket ----
 
   /** TCP_NODELAY: small writes leave at once. On by default. */
@@ -307,9 +400,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    */
   async release(): Promise<Released> {
     await this.flushed();
-    const released = this.#link.release();
-    if (released === null) throw this.#link.closedError('release');
-    return released;
+    return release(this.#link);
   }
 
   /**
@@ -333,27 +424,6 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 }
 
 const LF = Uint8Array.of(10);
-
-/** The bytes of a connection as they come: one small object, as many connections are parked in one. */
-class Chunks implements AsyncIterableIterator<Uint8Array, undefined> {
-  readonly #input: Input;
-
-  constructor(input: Input) {
-    this.#input = input;
-  }
-
-  next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    return this.#input.next();
-  }
-
-  return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    return Promise.resolve({ value: undefined, done: true });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-}
 
 /** Whether a value is a {@link Connection}, of this copy of the package or another. */
 export function isConnection(value: unknown): value is Connection {

@@ -4,6 +4,7 @@ import { more } from '../codec/codec.ts';
 import type { Decoder } from '../codec/codec.ts';
 import { Deadline } from '../sync/deadline.ts';
 import { none } from '../sync/evt.ts';
+import { inputError } from './link-errors.ts';
 import type { Link } from './link.ts';
 
 /** Tries to take something from what has been read; `none` when more is needed. `ended`: nothing more will come. May throw, and then has taken nothing. */
@@ -17,6 +18,8 @@ export interface ReadOptions {
   timeout?: number | undefined;
 }
 
+const ignore = (): void => {};
+
 type Waiting = 'nobody' | 'iterator' | 'chunk' | 'attempt';
 
 /** The reading side of a connection that is read by asking. Made at the first read. */
@@ -28,6 +31,8 @@ export class Input {
   #attempt: Attempt<unknown> | null = null;
   #resolve: ((value: never) => void) | null = null;
   #reject: ((error: unknown) => void) | null = null;
+  /** What whoever waits was given. */
+  #promise: Promise<unknown> | null = null;
   #options: ReadOptions | null = null;
   #deadline: Deadline | null = null;
   #onAbort: (() => void) | null = null;
@@ -53,6 +58,11 @@ export class Input {
     return this.#waiting !== 'nobody';
   }
 
+  /** Whether somebody waits for bytes, by a read or by an event. */
+  get awaited(): boolean {
+    return this.#waiting !== 'nobody' || (this.#watchers !== null && this.#watchers.size > 0);
+  }
+
   /** Takes what arrived; the bytes are ours. */
   push(bytes: Uint8Array): void {
     if (this.length === 0) {
@@ -62,6 +72,7 @@ export class Input {
         this.#waiting = 'nobody';
         this.#resolve = null;
         this.#reject = null;
+        this.#promise = null;
         resolve({ value: bytes, done: false } as never);
         return;
       }
@@ -116,8 +127,10 @@ export class Input {
     if (this.length > 0) return Promise.resolve({ value: this.#chunk(Infinity), done: false });
     if (this.#link.inputOver) return this.#over({ value: undefined, done: true });
     this.#waiting = 'iterator';
-    this.#link.resumeInput();
-    return new Promise(this.#park);
+    this.#link.awaitInput();
+    const promise = new Promise<IteratorResult<Uint8Array, undefined>>(this.#park);
+    this.#promise = promise;
+    return promise;
   }
 
   /** Waits until `attempt` gives something. */
@@ -147,7 +160,7 @@ export class Input {
     if (this.#waiting !== 'nobody') return none;
     if (this.length > 0) return this.#chunk(Infinity);
     if (!this.#link.inputOver) return none;
-    const error = this.#link.inputError('read');
+    const error = inputError(this.#link, 'read');
     if (error !== null) throw error;
     return null;
   }
@@ -155,7 +168,7 @@ export class Input {
   watch(wake: () => void): () => void {
     this.#watchers ??= new Set();
     this.#watchers.add(wake);
-    this.#link.resumeInput();
+    this.#link.awaitInput();
     return () => {
       this.#watchers?.delete(wake);
     };
@@ -173,7 +186,7 @@ export class Input {
   }
 
   #over<T>(atEnd: T): Promise<T> {
-    const error = this.#link.inputError('read');
+    const error = inputError(this.#link, 'read');
     return error === null ? Promise.resolve(atEnd) : Promise.reject(error);
   }
 
@@ -190,8 +203,9 @@ export class Input {
   #wait<T>(waiting: Waiting, options: ReadOptions | null): Promise<T> {
     this.#waiting = waiting;
     const promise = new Promise<T>(this.#park);
+    this.#promise = promise;
     if (options !== null) this.#bound(options);
-    this.#link.resumeInput();
+    this.#link.awaitInput();
     return promise;
   }
 
@@ -201,7 +215,7 @@ export class Input {
     this.#options = options;
     if (timeout !== undefined) {
       this.#deadline ??= new Deadline(this.#link.clock, () => {
-        this.#settle()?.reject(
+        this.#refuse(
           new PortsideError(
             'ERR_PORTSIDE_TIMEOUT',
             `nothing to read came within ${this.#options?.timeout ?? 0} ms`,
@@ -212,9 +226,15 @@ export class Input {
       this.#deadline.arm(timeout);
     }
     if (signal === undefined) return;
-    this.#onAbort = () => this.#settle()?.reject(signal.reason);
+    this.#onAbort = () => this.#refuse(signal.reason);
     if (signal.aborted) this.#onAbort();
     else signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** Whoever waits learns of an error. Who began a read and is still at something else, or will never look, must not end the process by it. */
+  #refuse(error: unknown): void {
+    this.#promise?.catch(ignore);
+    this.#settle()?.reject(error);
   }
 
   /** Ends the waiting and hands out who waited. */
@@ -226,6 +246,7 @@ export class Input {
     this.#attempt = null;
     this.#resolve = null;
     this.#reject = null;
+    this.#promise = null;
     if (this.#options !== null) {
       if (this.#onAbort !== null) this.#options.signal?.removeEventListener('abort', this.#onAbort);
       this.#deadline?.disarm();
@@ -238,7 +259,7 @@ export class Input {
   #try<T>(attempt: Attempt<T>): T | typeof none {
     const over = this.#link.inputOver;
     const queue = this.#bytes();
-    const error = over ? this.#link.inputError('read') : null;
+    const error = over ? inputError(this.#link, 'read') : null;
     // What was read before a failure can still be taken, but an end that is none must not look like one.
     const value = attempt(queue, over && error === null);
     if (value === none && error !== null) throw error;
@@ -258,12 +279,12 @@ export class Input {
         const chunk = this.#chunk(iterating ? Infinity : this.#max);
         this.#settle()?.resolve((iterating ? { value: chunk, done: false } : chunk) as never);
       } else if (this.#link.inputOver) {
-        const error = this.#link.inputError('read');
+        const error = inputError(this.#link, 'read');
         if (error !== null) throw error;
         this.#settle()?.resolve((iterating ? { value: undefined, done: true } : null) as never);
       }
     } catch (error) {
-      this.#settle()?.reject(error);
+      this.#refuse(error);
     }
   }
 

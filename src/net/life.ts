@@ -1,8 +1,11 @@
 import type { Clock } from '../sync/clock.ts';
 import type { Deadline } from '../sync/deadline.ts';
+import type { ProxyHeader } from '../codec/proxy-header.ts';
+import type { Address } from '../transport/address.ts';
 import type { CloseReason } from './close-reason.ts';
 import { deferred } from './deferred.ts';
 import type { Deferred } from './deferred.ts';
+import type { Opening } from './opening.ts';
 import type { Outlet } from './outlet.ts';
 
 const nothing = (): void => {};
@@ -23,6 +26,15 @@ export class Life {
   linger: Deadline | null = null;
   /** Why this side ends it, when the channel can't know. */
   why: CloseReason | null = null;
+  /** Told when it may be idle now; not within a call of its handler. */
+  onRest: (() => void) | null = null;
+  /** The handshakes that are under way. */
+  opening: Opening | null = null;
+  /** Its handshakes did not come to a good end. */
+  unopened = false;
+  /** The peer by its PROXY header, when it is not what the socket says. */
+  remote: Address | null = null;
+  proxy: ProxyHeader | null = null;
 
   get closed(): Promise<CloseReason> {
     this.#closed ??= deferred();

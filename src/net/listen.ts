@@ -2,12 +2,19 @@ import { PortsideError, systemCode } from '../base/errors.ts';
 import { boolean, check, integer, string, table, that, union } from '../base/options.ts';
 import { currentScope } from '../sync/scope.ts';
 import type { Acceptor, BindOptions, BindTarget, Transport } from '../transport/contract.ts';
+import { TlsServerContext } from '../transport/tls/context.ts';
+import { tlsServerRule } from '../transport/tls/server-options.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { tlsReloadChannel } from './channels.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointLike } from './endpoint.ts';
 import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { familiesRule, settingsFields, signalRule, transportRule } from './option-rules.ts';
 import type { FieldsFor } from './option-rules.ts';
+import type { OpeningSettings } from './opening.ts';
+import { compileProxy, proxyRule } from './proxy-in.ts';
+import type { ProxyOptions } from './proxy-in.ts';
 import { resolveHost } from './resolve.ts';
 import { connectionSettings } from './settings.ts';
 import type { ConnectionOptions } from './settings.ts';
@@ -15,6 +22,7 @@ import { systemdDescriptor } from './systemd.ts';
 import { transportFor } from './transports.ts';
 import type { TransportChoice } from './transports.ts';
 import { claimUnixPath } from './unix-path.ts';
+import { serverContext } from './upgrade-tls.ts';
 
 /** Options of {@link listen}: one of `endpoint`, `port` (with `host`), `path` and `fd`, and how. */
 export interface ListenOptions extends ConnectionOptions {
@@ -40,6 +48,13 @@ export interface ListenOptions extends ConnectionOptions {
   reusePort?: boolean | undefined;
   /** The permissions of a Unix domain socket, as in 0o660. @default the process's umask decides */
   mode?: number | undefined;
+  /**
+   * Certificates and the rest for TLS. Connections begin with its handshake, except on an endpoint that says `tcp://`, where they begin in the clear and
+   * `upgradeTls()` is for STARTTLS. An endpoint that says `tls://` needs it.
+   */
+  tls?: TlsServerOptions | TlsServerContext | undefined;
+  /** Reads a PROXY header first, from those who may send one. */
+  proxy?: ProxyOptions | undefined;
   /** What carries the bytes. @default 'auto' */
   transport?: TransportChoice | undefined;
   /** Calls it off; what was bound by then is closed. */
@@ -60,6 +75,11 @@ export const listenFields: FieldsFor<ListenOptions> = {
   reuse: boolean(),
   reusePort: boolean(),
   mode: integer({ min: 0, max: 0o777 }),
+  tls: union(
+    that<TlsServerContext>('a TlsServerContext', (value) => value instanceof TlsServerContext),
+    tlsServerRule,
+  ),
+  proxy: proxyRule,
   transport: transportRule,
   signal: signalRule,
 };
@@ -83,19 +103,42 @@ export async function listen(where: string | number | ListenOptions, more?: List
   const transport = transportFor(options.transport);
   const scope = currentScope();
   options.signal?.throwIfAborted();
-  if (endpoint.kind === 'tcp')
+  if (endpoint.kind === 'tcp' || endpoint.kind === 'tls')
     scope?.check({ op: 'listen', role: 'server', host: endpoint.host ?? '::', port: endpoint.port });
   else scope?.check({ op: 'listen', role: 'server', host: formatEndpoint(endpoint), port: undefined });
 
   const backlog = options.backlog ?? 511;
   const bind: BindOptions = { backlog, reusePort: options.reusePort ?? false, reuseAddress: options.reuse };
-  const { acceptors, cleanup } = await bindEndpoint(endpoint, options, transport, bind);
+  const opening = await openingSettings(endpoint, options);
+  // What was made here ends here; a context that was given is its maker's.
+  const forget = (): void => {
+    if (opening !== null && opening.tls !== options.tls) opening.tls?.close();
+  };
+  let bound: Bound;
+  try {
+    bound = await bindEndpoint(endpoint, options, transport, bind);
+  } catch (error) {
+    forget();
+    throw error;
+  }
+  const { acceptors } = bound;
+  const cleanup = (): void => {
+    bound.cleanup();
+    forget();
+  };
   if (options.signal?.aborted === true) {
     for (const acceptor of acceptors) acceptor.close();
     cleanup();
     throw options.signal.reason;
   }
-  return openListener({ acceptors, backlog, settings: connectionSettings(options), cleanup }, scope);
+  const settings = connectionSettings(options, 'server', opening);
+  const listener = openListener({ acceptors, backlog, settings, cleanup }, scope);
+  if (opening !== null && opening.tls !== null && opening.tls !== options.tls) {
+    opening.tls.onReload = (error) => {
+      if (tlsReloadChannel.hasSubscribers) tlsReloadChannel.publish({ listener, error });
+    };
+  }
+  return listener;
 }
 
 /** The endpoint that listen options name. */
@@ -113,6 +156,29 @@ export function listenEndpoint(options: ListenOptions): Endpoint {
   return parseEndpoint({ port: port!, host }, 'server');
 }
 
+/** The handshakes that connections to an endpoint begin with, or may be asked for. */
+async function openingSettings(endpoint: Endpoint, options: ListenOptions): Promise<OpeningSettings | null> {
+  const { tls: given, proxy: from, endpoint: written } = options;
+  const local = formatEndpoint(endpoint);
+  if (endpoint.kind === 'tls' && given === undefined) {
+    throw new PortsideError(
+      'ERR_PORTSIDE_CERTIFICATE',
+      `can't listen on ${local}: TLS needs a certificate and its key; give tls: { cert, key }`,
+      { op: 'listen', local },
+    );
+  }
+  if (given === undefined && from === undefined) return null;
+  const tls = given === undefined ? null : await serverContext(given);
+  const proxy = from === undefined ? null : compileProxy(from);
+  return { proxy, tls, atOnce: tls !== null && !saysTcp(written), admit: null };
+}
+
+/** Whether an endpoint says in so many words that it is TCP, in the clear. */
+function saysTcp(endpoint: EndpointLike | undefined): boolean {
+  if (typeof endpoint === 'string') return /^tcp:/iu.test(endpoint);
+  return typeof endpoint === 'object' && 'kind' in endpoint && endpoint.kind === 'tcp';
+}
+
 interface Bound {
   readonly acceptors: readonly Acceptor[];
   readonly cleanup: () => void;
@@ -127,8 +193,6 @@ async function bindEndpoint(
   bind: BindOptions,
 ): Promise<Bound> {
   switch (endpoint.kind) {
-    case 'tls':
-      throw unsupported(endpoint, 'TLS is not part of this version; listen on tcp://');
     case 'memory':
       if (!transport.flags.memory)
         throw unsupported(endpoint, `the transport "${transport.name}" has no memory sockets`);
@@ -155,6 +219,7 @@ async function bindEndpoint(
       return claimUnixPath(endpoint.path, options.mode, transport, bind);
     }
     case 'tcp':
+    case 'tls':
       return { acceptors: await bindTcp(endpoint.host, endpoint.port, options, transport, bind), cleanup: nothing };
   }
 }

@@ -11,6 +11,7 @@ import { troubleChannel } from './channels.ts';
 import { openConnection } from './connection.ts';
 import type { Connection } from './connection.ts';
 import type { ConnectionSettings } from './settings.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 
 const brand = branded('listener');
 
@@ -32,7 +33,27 @@ export interface ListenerParts {
   readonly cleanup: () => void;
 }
 
+/** How a server takes connections: as channels, when it has room for them. */
+export interface Feed {
+  /** The next channel, flow off; null when there is none, or while the listener is suspended or closed. */
+  take(): Channel | null;
+  /** Whether `take` would give one. */
+  pending(): boolean;
+  /** Makes the connection of a channel that was taken. */
+  open(channel: Channel): Connection;
+  /** Whether to be told by `ready`; without, clients wait as the backlog allows. */
+  want(on: boolean): void;
+}
+
+/** Who is told that there is something to take from a {@link Feed}. */
+export interface Feeder {
+  ready(): void;
+  trouble(error: PortsideError): void;
+}
+
 let create: (parts: ListenerParts, scope: Scope | undefined) => Listener;
+let feed: (listener: Listener, feeder: Feeder) => Feed;
+let inside: (listener: Listener) => ConnectionSettings;
 
 /**
  * A bound socket that gives connections when it is asked for them.
@@ -51,12 +72,15 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
   #wanting = false;
   #turn = 0;
   #disown: (() => void) | null = null;
+  #feeder: Feeder | null = null;
   /** How many connections may wait for somebody to accept them. */
   readonly backlog: number;
 
   static {
     brand.mark(this.prototype);
     create = (parts, scope) => new Listener(parts, scope);
+    feed = (listener, feeder) => listener.#feed(feeder);
+    inside = (listener) => listener.#settings;
   }
 
   // Listeners come from `listen`.
@@ -69,6 +93,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
       ready: () => this.#deal(),
       trouble: (error: PortsideError) => {
         if (troubleChannel.hasSubscribers) troubleChannel.publish({ listener: this, error });
+        this.#feeder?.trouble(error);
       },
     };
     for (const acceptor of parts.acceptors) acceptor.watcher = watcher;
@@ -185,6 +210,19 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
     if (this.#waiters.size > 0 || this.#watchers.size > 0) this.#want(true);
   }
 
+  /**
+   * Reads certificates and keys anew, or takes new ones, checks that they fit for every name, and only then swaps them: new handshakes use the new ones, connections
+   * live on. Rejects with ERR_PORTSIDE_CERTIFICATE and all that is wrong, and then the old ones go on serving; with ERR_PORTSIDE_STATE on a listener without TLS.
+   */
+  async reloadTls(options?: TlsServerOptions): Promise<void> {
+    const tls = this.#settings.opening?.tls ?? null;
+    if (tls === null) {
+      const local = formatAddress(this.address);
+      throw new PortsideError('ERR_PORTSIDE_STATE', 'the listener has no TLS', { op: 'reloadTls', local });
+    }
+    await tls.reload(options);
+  }
+
   /** Whether it keeps the process alive. On by default. */
   ref(on: boolean): void {
     for (const acceptor of this.#acceptors) acceptor.ref(on);
@@ -251,6 +289,23 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
     };
   }
 
+  #feed(feeder: Feeder): Feed {
+    this.#feeder = feeder;
+    const scope = currentScope();
+    const wake = (): void => feeder.ready();
+    return {
+      take: () => (this.#state === 'open' ? this.#take() : null),
+      pending: () => this.#state === 'open' && this.#acceptors.some((acceptor) => acceptor.pending()),
+      open: (channel) => openConnection(channel, this.#settings, scope),
+      want: (on) => {
+        if (!on) {
+          this.#watchers.delete(wake);
+          if (this.#watchers.size === 0 && this.#waiters.size === 0) this.#want(false);
+        } else if (this.#state !== 'closed') this.#watch(wake);
+      },
+    };
+  }
+
   #want(on: boolean): void {
     if (on === this.#wanting) return;
     this.#wanting = on;
@@ -293,6 +348,16 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
 /** A {@link Listener} of its parts, owned by `scope` when there is one. */
 export function openListener(parts: ListenerParts, scope: Scope | undefined): Listener {
   return create(parts, scope);
+}
+
+/** Makes a server the taker of a listener's connections. They belong to the scope that is current now. */
+export function feedOf(listener: Listener, feeder: Feeder): Feed {
+  return feed(listener, feeder);
+}
+
+/** What the connections of a listener have in common. */
+export function settingsOf(listener: Listener): ConnectionSettings {
+  return inside(listener);
 }
 
 /** Whether a value is a {@link Listener}, of this copy of the package or another. */

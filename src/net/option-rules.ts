@@ -1,6 +1,7 @@
 import { boolean, byteCount, instance, list, milliseconds, oneOf, that, union } from '../base/options.ts';
 import type { Rule } from '../base/options.ts';
 import type { Transport } from '../transport/contract.ts';
+import { deadlinesRule } from './deadlines.ts';
 import type { ConnectionOptions } from './settings.ts';
 import type { TransportChoice } from './transports.ts';
 
@@ -15,6 +16,7 @@ export const settingsFields: FieldsFor<ConnectionOptions> = {
   linger: milliseconds(),
   noDelay: boolean(),
   keepAlive: union(boolean(), milliseconds({ min: 1 })),
+  deadlines: deadlinesRule,
 };
 
 export const signalRule: Rule<AbortSignal> = instance(AbortSignal, 'an AbortSignal');

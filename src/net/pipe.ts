@@ -2,7 +2,10 @@ import { PortsideError } from '../base/errors.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
 import { link } from './connection.ts';
-import type { Consumer, Link } from './link.ts';
+import type { Consumer } from './consumer.ts';
+import { endOutput } from './half-close.ts';
+import { mustBeIdle } from './link-errors.ts';
+import type { Link } from './link.ts';
 
 /** What went through a pipe and how its two ends closed. */
 export interface PipeResult {
@@ -44,7 +47,7 @@ class End implements Consumer {
   }
 
   end(): void {
-    void this.#other.endOutput();
+    void endOutput(this.#other);
   }
 
   /** This end took what was queued for it: the other may be read again. */
@@ -90,8 +93,8 @@ export async function pipe(first: Connection, second: Connection): Promise<PipeR
   const forth = new End(a, b);
   const back = new End(b, a);
   // Refused for both before either is taken.
-  a.mustBeIdle('pipe');
-  b.mustBeIdle('pipe');
+  mustBeIdle(a, 'pipe');
+  mustBeIdle(b, 'pipe');
   join(a, b, forth);
   join(b, a, back);
   const [firstReason, secondReason] = await Promise.all([first.closed, second.closed]);

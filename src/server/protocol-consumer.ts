@@ -1,10 +1,11 @@
 import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
-import type { Consumer } from '../net/link.ts';
+import type { Consumer } from '../net/consumer.ts';
+import { enter, leave } from './ambient.ts';
 import type { Protocol } from './handler.ts';
 
-/** What becomes of an error that a handler threw, or its promise rejected with. */
-export type Fail = (error: unknown, connection: Connection) => void;
+/** What becomes of an error that a handler threw, or its promise rejected with. `hopeless`: the connection can't be kept, whatever is answered. */
+export type Fail = (error: unknown, connection: Connection, hopeless?: boolean) => void;
 
 /** Serves all connections of a server by its protocol object, and keeps what that throws to the one connection. */
 export class ProtocolConsumer implements Consumer {
@@ -18,40 +19,41 @@ export class ProtocolConsumer implements Consumer {
   }
 
   data(connection: Connection, bytes: Uint8Array): void {
+    const before = enter(connection);
     try {
       const done: unknown = this.#protocol.data?.(connection, bytes);
       if (done !== undefined) guard(done, connection, this.#fail);
     } catch (error) {
       this.#fail(error, connection);
+    } finally {
+      leave(before);
     }
   }
 
   end(connection: Connection): void {
-    if (this.#protocol.end === undefined) {
-      void connection.close();
-      return;
-    }
-    try {
-      guard(this.#protocol.end(connection), connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
+    if (this.#protocol.end === undefined) void connection.close();
+    else call(connection, this.#fail, () => this.#protocol.end?.(connection));
   }
 
   writable(connection: Connection): void {
-    try {
-      guard(this.#protocol.drain?.(connection), connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
+    if (this.#protocol.drain !== undefined) call(connection, this.#fail, () => this.#protocol.drain?.(connection));
   }
 
   close(connection: Connection, reason: CloseReason): void {
-    try {
-      guard(this.#protocol.close?.(connection, reason), connection, this.#fail);
-    } catch (error) {
-      this.#fail(error, connection);
-    }
+    if (this.#protocol.close !== undefined)
+      call(connection, this.#fail, () => this.#protocol.close?.(connection, reason));
+  }
+}
+
+/** Calls a callback that few connections get to, as its connection. */
+export function call(connection: Connection, fail: Fail, callback: () => unknown): void {
+  const before = enter(connection);
+  try {
+    guard(callback(), connection, fail);
+  } catch (error) {
+    fail(error, connection);
+  } finally {
+    leave(before);
   }
 }
 

@@ -1,279 +1,440 @@
-import { channel } from 'node:diagnostics_channel';
-import type { Channel as DiagnosticsChannel } from 'node:diagnostics_channel';
+import { EventEmitter } from 'node:events';
 import { PortsideError } from '../base/errors.ts';
-import { anything, check, checkValue, fn, integer, list, milliseconds, table, union } from '../base/options.ts';
+import { check, milliseconds, table } from '../base/options.ts';
 import type { Connection } from '../net/connection.ts';
-import { link } from '../net/connection.ts';
-import type { EndpointLike } from '../net/endpoint.ts';
-import { listen, listenFields } from '../net/listen.ts';
-import type { ListenOptions } from '../net/listen.ts';
-import type { Listener } from '../net/listener.ts';
-import type { Consumer } from '../net/link.ts';
-import { choose, sync } from '../sync/evt.ts';
-import { currentClock } from '../sync/scope.ts';
-import type { Clock, TimerHandle } from '../sync/clock.ts';
+import type { DeadlineOptions } from '../net/deadlines.ts';
+import type { Clock } from '../sync/clock.ts';
+import { rethrowSoon } from '../sync/rethrow.ts';
+import { currentClock, currentRandom } from '../sync/scope.ts';
+import type { Random } from '../sync/random.ts';
 import type { Address } from '../transport/address.ts';
-import { isHandler } from './handler.ts';
-import type { Context, Handler, HandlerFunction, Protocol } from './handler.ts';
-import { ProtocolConsumer, guard, isThenable } from './protocol-consumer.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { stateChannel } from './channels.ts';
+import { isHandler } from './define-handler.ts';
+import { Drain, nothingEnded } from './drain.ts';
+import type { DrainTimes, Ledger } from './drain.ts';
+import { Endpoints } from './endpoints.ts';
+import type { ServerEvents, ServerState } from './events.ts';
+import type { Handler } from './handler.ts';
+import { changesTable, endTable, serverTable } from './options.ts';
+import type { DrainOptions, Given, ServerChanges, ServerOptions } from './options.ts';
+import { Patience } from './patience.ts';
+import { Service } from './service.ts';
+import type { Emit } from './service.ts';
+import { onSignals, runTable } from './signals.ts';
+import type { ServerRunOptions } from './signals.ts';
+import type { ServerStatus } from './status.ts';
 
-/** Publishes `{ server, connection, error }` for each error of a handler when the server has no `onError`. */
-export const handlerErrorChannel: DiagnosticsChannel = channel('portside.handler.error');
-
-/** Options of {@link serve}. */
-export interface ServeOptions extends ListenOptions {
-  /** Several endpoints for one server, instead of one by `endpoint`, `port` and so on. */
-  listen?: EndpointLike | readonly EndpointLike[] | undefined;
-  /** Connections at a time; more wait unaccepted, as the backlog allows. @default 10000 */
-  maxConnections?: number | undefined;
-  /** Milliseconds that `stop` gives to connections to come to their end. @default 10000 */
-  grace?: number | undefined;
-  /** Sees what a handler threw, with its connection still open; the connection is aborted afterwards. Without it, it is counted and published on `portside.handler.error`. */
-  onError?: ((error: unknown, connection: Connection) => void) | undefined;
-}
-
-const graceRule = milliseconds({ infinite: true });
-
-const serveTable = table('serve', {
-  ...listenFields,
-  listen: union(list(anything<EndpointLike>(), { min: 1 }), anything<EndpointLike>()),
-  maxConnections: integer({ min: 1 }),
-  grace: graceRule,
-  onError: fn<(error: unknown, connection: Connection) => void>(),
-});
-
-/** Counts since the start, exact. */
-export interface ServerCounts {
-  /** Connections that are open. */
-  readonly active: number;
-  /** Connections that were accepted. */
-  readonly accepted: number;
-  /** Errors that handlers threw, apart from those that a connection's own end brought about. */
-  readonly errors: number;
-}
-
-let open: (handler: Handler, listeners: readonly Listener[], options: ServeOptions) => Server;
+const waitTable = table('waitStopped', { timeout: milliseconds({ infinite: true }) });
 
 /**
- * Serves every connection of its listeners by a handler, until it is stopped.
- * A handler that throws ends its own connection and no other.
+ * Serves every connection of its endpoints by a handler, from its start until it is stopped. Making one opens nothing.
+ *
+ * To be used by options, or by subclassing it with {@link Server.onStart} and {@link Server.onStop}.
  */
-export class Server implements AsyncDisposable {
-  readonly #handler: Handler;
-  readonly #listeners: readonly Listener[];
-  readonly #maxConnections: number;
-  readonly #grace: number;
-  readonly #onError: ServeOptions['onError'];
-  readonly #consumer: Consumer | null;
-  readonly #context: Context = { server: this };
-  readonly #connections = new Set<Connection>();
+export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements AsyncDisposable {
+  /** The options that it was made with. */
+  readonly options: Readonly<ServerOptions<Ctx>>;
   readonly #clock: Clock;
-  readonly #stopped = Promise.withResolvers<void>();
-  readonly #accepting: Promise<void>;
-  #forced: TimerHandle | null = null;
-  /** By the clock's `now()`, once it is stopping. */
-  #forcedAt = Infinity;
-  #accepted = 0;
-  #errors = 0;
-  #stopping = false;
-  /** Wakes who waits for connections to be fewer: the accepting, then the stopping. */
-  #fewer: (() => void) | null = null;
+  readonly #random: Random;
+  readonly #service: Service;
+  readonly #over = Promise.withResolvers<Ledger>();
+  #state: ServerState = 'idle';
+  readonly #endpoints: Endpoints;
+  #times: DrainTimes;
+  /** For the clients that wait until a suspension is over, and the end that came while it was starting. */
+  #suspended = false;
+  #stopWanted: StopWanted | null = null;
+  /** What was changed before there was a listener to hold it. */
+  readonly #deadlines: DeadlineOptions = {};
+  /** How long a hook is waited for that runs now. */
+  #patience: Patience | null = null;
+  /** Why it could not be started. */
+  #failure: { readonly error: unknown } | null = null;
+  #startedAt: number | null = null;
+  #stoppedAt = 0;
 
-  static {
-    open = (handler, listeners, options) => new Server(handler, listeners, options);
-  }
-
-  // Servers come from `serve`.
-  private constructor(handler: Handler, listeners: readonly Listener[], options: ServeOptions) {
-    this.#handler = handler;
-    this.#listeners = listeners;
-    this.#maxConnections = options.maxConnections ?? 10_000;
-    this.#grace = options.grace ?? 10_000;
-    this.#onError = options.onError;
+  /** Throws ERR_PORTSIDE_HANDLER for what is no handler, and ERR_PORTSIDE_OPTIONS with all that is wrong with the options. */
+  constructor(handler: Handler<never, Ctx>, options: ServerOptions<Ctx>) {
+    super();
+    if (!isHandler(handler)) {
+      throw new PortsideError(
+        'ERR_PORTSIDE_HANDLER',
+        'a handler is a function, or an object with some of open, data, end, drain, draining and close; this is neither',
+        { op: 'createServer' },
+      );
+    }
+    this.options = Object.freeze({ ...(check(serverTable, options) as ServerOptions<Ctx>) });
     this.#clock = currentClock();
-    this.#consumer = typeof handler === 'function' ? null : new ProtocolConsumer(handler, this.#fail);
-    this.#accepting = this.#acceptAll();
+    this.#random = currentRandom();
+    this.#times = { lead: options.lead ?? 0, grace: options.grace ?? 10_000, spread: options.spread ?? 0 };
+    const emit: Emit = (name, ...args) => this.#tell(name, ...args);
+    this.#service = new Service(this as Server, handler, this.options as ServerOptions, this.#clock, emit);
+    this.#endpoints = new Endpoints(this.options as ServerOptions, this.#service, this.#clock);
   }
 
-  /** Where it listens, all addresses. Readable after it has stopped. */
+  // ---- what it is ----
+
+  /** Where it is in its life. */
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** Whether it is not running: before its start too. */
+  get stopped(): boolean {
+    return this.#state === 'idle' || this.#state === 'stopped';
+  }
+
+  /** Whether clients should be sent here: false from the moment in which its end begins. */
+  get ready(): boolean {
+    return this.#state === 'running';
+  }
+
+  /** The `context` of its options. */
+  get context(): Ctx {
+    return this.options.context as Ctx;
+  }
+
+  /** Where it listens, all addresses, with the ports really bound. Empty before the start; readable after the end. */
   get addresses(): readonly Address[] {
-    return this.#listeners.flatMap((listener) => listener.addresses);
+    return this.#endpoints.intakes.flatMap(({ listener }) => listener.addresses);
   }
 
-  /** What it did so far, in exact numbers. */
-  get counts(): ServerCounts {
-    return { active: this.#connections.size, accepted: this.#accepted, errors: this.#errors };
+  /** Whether clients wait in the kernel's queue while the server is full or suspended. Else at most `backlog` of each address are held unread, and the next are reset. */
+  get backlogIsKernel(): boolean {
+    return this.#endpoints.intakes.every(({ listener }) => listener.backlogIsKernel);
   }
 
-  /** Resolves when it has stopped, on whatever way. */
-  get stopped(): Promise<void> {
-    return this.#stopped.promise;
+  /** Where any connection asks for its end; null without. Readable after the end. */
+  get shutdownAddress(): Address | null {
+    return this.#endpoints.shutdown?.listener.address ?? null;
+  }
+
+  /** What it does now and did so far. `connections`: with a list of those that are open. */
+  status(options?: { connections?: boolean | undefined }): ServerStatus {
+    const service = this.#service;
+    const { permits, counts } = service.admission;
+    const until = this.#state === 'stopped' ? this.#stoppedAt : this.#clock.now();
+    return {
+      state: this.#state,
+      ready: this.ready,
+      uptime: this.#startedAt === null ? 0 : until - this.#startedAt,
+      addresses: this.addresses,
+      shutdownAddress: this.shutdownAddress,
+      active: service.connections.length,
+      opening: service.opening,
+      maxConnections: permits.limit,
+      maxPerClient: permits.perClient,
+      accepted: service.accepted,
+      closed: service.closed,
+      detached: service.detached,
+      errors: service.errors,
+      troubles: service.troubles,
+      refused: counts.snapshot(),
+      reasons: { ...service.reasons },
+      connections: options?.connections === true ? service.list() : null,
+    };
+  }
+
+  // ---- its life ----
+
+  /**
+   * Binds all endpoints, or none, runs `onStart`, and begins to accept; resolves when it does. `given` is handed on to `onStart`.
+   * Rejects as `listen` does, or with what `onStart` threw, and then nothing is left open. ERR_PORTSIDE_STATE when it was started before: a server runs once.
+   */
+  async start(given?: Given): Promise<this> {
+    if (this.#state !== 'idle') {
+      const why =
+        this.#state === 'stopped' ? 'the server has stopped; make another one' : 'the server was started before';
+      throw new PortsideError('ERR_PORTSIDE_STATE', why, { op: 'start' });
+    }
+    const off = new PortsideError('ERR_PORTSIDE_ABORTED', 'the server was stopped while it was starting', {
+      op: 'start',
+    });
+    const patience = new Patience(this.#clock, off);
+    this.#patience = patience;
+    this.#go('starting');
+    try {
+      await this.#endpoints.bind(this as Server, patience.signal);
+      for (const { listener } of this.#endpoints.intakes) void listener.closed.then(() => this.#listenerClosed());
+      this.#service.setDeadlines(this.#endpoints.intakes, this.#deadlines);
+      this.#startedAt = this.#service.began = this.#clock.now();
+      await patience.waitFor(
+        () => this.onStart(given),
+        (error) => void this.#service.report(error, undefined),
+      );
+    } catch (error) {
+      patience.end();
+      this.#patience = null;
+      await this.#endpoints.close();
+      if (this.#startedAt !== null) await this.#finish(this.#stopWanted?.given);
+      if (error !== off) this.#failure = { error };
+      this.#stopNow(nothingEnded);
+      throw error;
+    }
+    patience.end();
+    this.#patience = null;
+    this.#go('running');
+    if (this.#suspended) this.suspend();
+    this.#service.verbose?.waiting(this.addresses);
+    for (const intake of this.#endpoints.intakes) intake.open();
+    this.#endpoints.shutdown?.open();
+    const wanted = this.#stopWanted;
+    if (wanted !== null) void this.#drain(wanted, wanted.given);
+    return this;
   }
 
   /**
-   * Closes the ports, tells every connection (`connection.draining`), gives them `grace` milliseconds (10000 by default, 0: none,
-   * Infinity: as long as it takes) to come to their end, and aborts those that are left. A further call can only make the time
-   * shorter. Resolves when all are gone; throws ERR_PORTSIDE_OPTIONS for a grace that is no time.
+   * Starts it if it is not, and resolves when it has stopped, on whatever path: a signal, {@link Server.stop}, the shutdown port, the end of its scope. The
+   * first SIGINT or SIGTERM drains it, a second one ends it at once. Rejects as {@link Server.start} does.
    */
-  stop(options?: { grace?: number | undefined }): Promise<void> {
-    const given = options?.grace;
-    if (given !== undefined) checkValue('stop', 'grace', graceRule, given);
-    if (!this.#stopping) {
-      void this.#stop();
-      this.#forceWithin(given ?? this.#grace);
-    } else if (given !== undefined) this.#forceWithin(given);
-    return this.stopped;
+  async run(options?: ServerRunOptions): Promise<Ledger> {
+    const { signals = ['SIGINT', 'SIGTERM'], onSignal, given }: ServerRunOptions = check(runTable, options);
+    const off = onSignals(
+      signals,
+      (signal) => {
+        onSignal?.(signal, false);
+        void this.stop();
+      },
+      (signal) => {
+        onSignal?.(signal, true);
+        void this.stop({ grace: 0 });
+      },
+    );
+    try {
+      // What it rejects with is told below, unless it was only stopped.
+      if (this.#state === 'idle') await this.start(given).catch(() => {});
+      const ledger = await this.#over.promise;
+      if (this.#failure !== null) throw this.#failure.error;
+      return ledger;
+    } finally {
+      off();
+    }
   }
 
-  /** {@link Server.stop}, with the grace of its options. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
+  /** Stops accepting for now; clients wait as the backlog allows, and connections go on. */
+  suspend(): void {
+    this.#suspended = true;
+    if (this.#state !== 'running') return;
+    for (const { listener } of this.#endpoints.intakes) listener.suspend();
+    this.#go('suspended');
   }
 
-  async #stop(): Promise<void> {
-    this.#stopping = true;
-    const closed = this.#listeners.map((listener) => listener.close());
-    for (const connection of this.#connections)
-      link(connection).life.draining.abort(new PortsideError('ERR_PORTSIDE_CLOSED', 'the server is stopping'));
-    this.#fewer?.();
-    await Promise.all([...closed, this.#accepting]);
-    while (this.#connections.size > 0) await this.#untilFewer();
-    this.#forced?.cancel();
-    this.#stopped.resolve();
+  /** Goes on accepting. */
+  resume(): void {
+    this.#suspended = false;
+    if (this.#state !== 'suspended') return;
+    for (const { listener } of this.#endpoints.intakes) listener.resume();
+    this.#go('running');
+    for (const intake of this.#endpoints.intakes) intake.again();
   }
 
-  #forceWithin(grace: number): void {
-    const at = this.#clock.now() + grace;
-    if (at >= this.#forcedAt) return;
-    this.#forcedAt = at;
-    this.#forced?.cancel();
-    if (grace === 0) this.#abortAll();
-    else this.#forced = this.#clock.after(grace, () => this.#abortAll());
+  /**
+   * Brings it to its end, and resolves with how every connection ended:
+   *
+   * 1. it is not ready any more, and goes on accepting for `lead` milliseconds, in which load balancers notice;
+   * 2. it accepts no more, the ports are free, and every connection is told ({@link Connection.draining});
+   * 3. those that are idle are closed, spread over `spread` milliseconds, and those that become so, as soon as they do. Idle is who waits for its
+   *    peer's next message, has none in part, nothing to send, and is not marked {@link Connection.busy};
+   * 4. after `grace` milliseconds those that are left are ended abruptly.
+   *
+   * What is not given is as in the options. A further call hastens the first, and gives the same promise. Before the start there is nothing to end: it resolves at once.
+   */
+  drain(options?: DrainOptions): Promise<Ledger> {
+    const { signal, given, ...times }: DrainOptions = check(endTable, options);
+    const { lead = this.#times.lead, grace = this.#times.grace, spread = this.#times.spread } = times;
+    const wanted: DrainTimes = { lead, grace, spread: Math.min(spread, grace) };
+    const now = (): void => void this.stop({ grace: 0 });
+    if (signal?.aborted === true) return this.stop({ grace: 0, given });
+    signal?.addEventListener('abort', now, { once: true });
+    const done = this.#drain(wanted, given);
+    void done.then(() => signal?.removeEventListener('abort', now));
+    return done;
   }
 
-  #abortAll(): void {
-    for (const connection of this.#connections)
-      connection.abort(new PortsideError('ERR_PORTSIDE_TIMEOUT', 'the server stopped before the connection ended'));
+  /**
+   * The short form of {@link Server.drain}, without a lead: closes the ports, tells every connection, gives them `grace` milliseconds, and ends those that are left. A
+   * second call can only make the time shorter.
+   */
+  stop(options?: { grace?: number | undefined; given?: Given | undefined }): Promise<Ledger> {
+    return this.drain({ ...options, lead: 0, spread: options?.grace === 0 ? 0 : this.#times.spread });
   }
 
-  #untilFewer(): Promise<void> {
+  /** Whether it has stopped within `timeout` milliseconds (by default it waits as long as it takes); at once where it is stopped already, as before its start. */
+  async waitStopped(options?: { timeout?: number | undefined }): Promise<boolean> {
+    const { timeout = Infinity }: { timeout?: number | undefined } = check(waitTable, options);
+    if (this.stopped) return true;
+    const over = this.#over.promise.then(() => true);
+    if (timeout === Infinity) return over;
     return new Promise((resolve) => {
-      this.#fewer = resolve;
+      const timer = this.#clock.after(timeout, () => resolve(false));
+      void over.then((value) => {
+        timer.cancel();
+        resolve(value);
+      });
     });
   }
 
-  async #acceptAll(): Promise<void> {
-    const [only, other] = this.#listeners;
-    // One accept at a time for all listeners, or each could fill the last place.
-    const next = (): Promise<Connection> =>
-      only !== undefined && other === undefined
-        ? only.accept()
-        : sync(choose(...this.#listeners.map((listener) => listener.acceptEvt())));
-    for (;;) {
-      while (this.#connections.size >= this.#maxConnections && !this.#stopping) await this.#untilFewer();
-      if (this.#stopping) return;
-      let connection: Connection;
-      try {
-        connection = await next();
-      } catch {
-        // An accept is only refused when a listener is closed: by `stop`, or by the scope that owns it.
-        if (!this.#stopping) void this.stop();
-        return;
-      }
-      if (this.#stopping) {
-        // It was handed out in the turn of the stop: reset like those that nobody accepted.
-        connection.abort();
-        await connection.closed;
-        return;
-      }
-      this.#serve(connection);
-    }
+  /** {@link Server.stop}, with the times of its options. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.stopped) await this.stop();
   }
 
-  #serve(connection: Connection): void {
-    this.#accepted += 1;
-    this.#connections.add(connection);
-    const inside = link(connection);
-    inside.owner = this.#over;
-    if (inside.reason !== null) return this.#over(connection);
-    const handler = this.#handler;
-    if (this.#consumer !== null) {
-      inside.consume(this.#consumer);
+  /** Runs after binding and before the first accept. Override it in a subclass; by itself it calls the option `onStart`. */
+  protected async onStart(given: Given | undefined): Promise<void> {
+    await this.options.onStart?.(this, given);
+  }
+
+  /** Runs when everything is closed, on every path. Override it in a subclass; by itself it calls the option `onStop`. */
+  protected async onStop(given: Given | undefined): Promise<void> {
+    await this.options.onStop?.(this, given);
+  }
+
+  // ---- while it runs ----
+
+  /**
+   * Changes limits, lists, rates, deadlines and times of ending. What is not given stays. Connections that are open stay within what they were admitted by, and take
+   * new deadlines at once. Throws ERR_PORTSIDE_OPTIONS with all that is wrong, and then changes nothing.
+   */
+  set(changes: ServerChanges): void {
+    const { deadlines, lead, grace, spread, ...admission }: ServerChanges = check(changesTable, changes);
+    this.#times = {
+      lead: lead ?? this.#times.lead,
+      grace: grace ?? this.#times.grace,
+      spread: spread ?? this.#times.spread,
+    };
+    if (admission.maxPerClient !== undefined && !this.#service.admission.countsClients) this.#service.countClients();
+    this.#service.admission.set(admission);
+    if (deadlines !== undefined) {
+      const given = Object.entries(deadlines).filter(([, ms]) => ms !== undefined);
+      Object.assign(this.#deadlines, Object.fromEntries(given));
+      this.#service.setDeadlines(this.#endpoints.intakes, deadlines);
+    }
+    for (const intake of this.#endpoints.intakes) intake.again();
+  }
+
+  /**
+   * Reads the certificates and keys of all endpoints anew, or takes new ones, checks that they fit for every name, and only then uses them. New ones take the
+   * place of those in the option `tls`; endpoints with their own read theirs anew. Rejects with ERR_PORTSIDE_CERTIFICATE and what is wrong, and the old ones go on
+   * serving; with ERR_PORTSIDE_STATE when no endpoint has TLS, or several have their own and it is not clear whose place new ones take.
+   */
+  async reloadTls(options?: TlsServerOptions): Promise<void> {
+    await this.#endpoints.reloadTls(options);
+  }
+
+  /**
+   * Gives one of its connections away, with every byte that was read and not consumed: the server forgets it whole, with its permit, deadlines and part in a drain, and the
+   * caller owns it. From callbacks it is read by asking from then on, or taken by `pipe`; what was queued is sent. It stays within the scope in which the server was started.
+   *
+   * Only within its own handler: a function until it is settled, callbacks until they return. Elsewhere it throws ERR_PORTSIDE_STATE, and for a connection that is over or
+   * being closed the error that a read would meet. With `ambient: false`, whose function is running can't be known, and it is only checked that this one's is not settled.
+   */
+  detach<Data>(connection: Connection<Data>): Connection<Data> {
+    this.#service.detach(connection);
+    return connection;
+  }
+
+  // ---- inside ----
+
+  #listenerClosed(): void {
+    // By the scope that owns it: what can't accept any more comes to its end.
+    if (!this.stopped && this.#state !== 'draining') void this.stop();
+  }
+
+  #drain(times: DrainTimes, given: Given | undefined): Promise<Ledger> {
+    const { drain } = this.#service;
+    // A hook that takes too long is waited for as long as the connections are.
+    this.#patience?.limit(times.grace);
+    if (drain !== null) drain.hasten(times);
+    else if (this.#state === 'starting') this.#stopWanted = sooner({ ...times, given }, this.#stopWanted);
+    else if (this.#state === 'idle') return Promise.resolve(nothingEnded);
+    else if (this.#state !== 'stopped') {
+      const host = {
+        connections: this.#service.connections,
+        stopAccepting: () => this.#endpoints.close(),
+        tell: this.#service.tell.bind(this.#service),
+        hardClose: this.#service.hardClose.bind(this.#service),
+      };
+      const begun = new Drain(host, times, this.#clock, this.#random);
+      this.#service.drain = begun;
+      this.#go('draining');
+      begun.begin();
+      void begun.done.then(async (ledger) => {
+        await this.#finish(given);
+        this.#service.admission.close();
+        this.#stopNow(ledger);
+      });
+    }
+    return this.#over.promise;
+  }
+
+  async #finish(given: Given | undefined): Promise<void> {
+    const late = new PortsideError('ERR_PORTSIDE_TIMEOUT', 'onStop had not ended when its time was over', {
+      op: 'stop',
+    });
+    const patience = new Patience(this.#clock, late);
+    this.#patience = patience;
+    const report = (error: unknown): void => void this.#service.report(error, undefined);
+    await patience.waitFor(() => this.onStop(given), report).catch(report);
+    patience.end();
+    this.#patience = null;
+  }
+
+  #stopNow(ledger: Ledger): void {
+    this.#stoppedAt = this.#clock.now();
+    this.#go('stopped');
+    this.#over.resolve(ledger);
+  }
+
+  #go(state: ServerState): void {
+    const before = this.#state;
+    this.#state = state;
+    if (stateChannel.hasSubscribers) stateChannel.publish({ server: this, state, before });
+    this.#tell('state', state, before);
+  }
+
+  /** Tells those who listen, and goes on whatever they throw. */
+  #tell<K extends keyof ServerEvents>(name: K, ...args: ServerEvents[K]): void {
+    if (this.listenerCount(name) === 0) return;
+    for (const listener of this.rawListeners(name)) {
       try {
-        guard((handler as Protocol).open?.(connection, this.#context), connection, this.#fail);
+        Reflect.apply(listener, this, args);
       } catch (error) {
-        this.#fail(error, connection);
+        rethrowSoon(error);
       }
-      inside.resumeInput();
-      return;
-    }
-    try {
-      const done: unknown = (handler as HandlerFunction)(connection, this.#context);
-      if (isThenable(done))
-        done.then(
-          () => connection.close(),
-          (error: unknown) => this.#fail(error, connection),
-        );
-      else void connection.close();
-    } catch (error) {
-      this.#fail(error, connection);
     }
   }
+}
 
-  readonly #over = (connection: Connection): void => {
-    this.#connections.delete(connection);
-    const wake = this.#fewer;
-    this.#fewer = null;
-    wake?.();
+type StopWanted = DrainTimes & { readonly given: Given | undefined };
+
+/** What two calls to stop come to: the shorter times, and what the first was given. */
+function sooner(wanted: StopWanted, before: StopWanted | null): StopWanted {
+  if (before === null) return wanted;
+  return {
+    lead: Math.min(wanted.lead, before.lead),
+    grace: Math.min(wanted.grace, before.grace),
+    spread: Math.min(wanted.spread, before.spread),
+    given: before.given,
   };
-
-  readonly #fail = (error: unknown, connection: Connection): void => {
-    if (!link(connection).isOwnEnd(error)) {
-      this.#errors += 1;
-      if (this.#onError !== undefined) {
-        try {
-          this.#onError(error, connection);
-        } catch (again) {
-          this.#publish(connection, again);
-        }
-      } else this.#publish(connection, error);
-    }
-    connection.abort(error);
-  };
-
-  #publish(connection: Connection, error: unknown): void {
-    if (handlerErrorChannel.hasSubscribers) handlerErrorChannel.publish({ server: this, connection, error });
-  }
 }
 
 /**
- * Listens and serves every connection by `handler`; resolves when bound and accepting.
- * Rejects as `listen` does, and then nothing is left bound; with ERR_PORTSIDE_HANDLER when it is not a handler.
+ * A server that serves every connection by `handler`. Opens nothing: see {@link Server.start} and {@link Server.run}.
+ * Throws ERR_PORTSIDE_HANDLER for what is no handler, and ERR_PORTSIDE_OPTIONS with all that is wrong with the options.
  */
-export async function serve<Data = unknown>(handler: Handler<Data>, options: ServeOptions): Promise<Server> {
-  if (!isHandler(handler)) {
-    throw new PortsideError(
-      'ERR_PORTSIDE_HANDLER',
-      'a handler is a function, or an object with some of open, data, end, drain and close; this is neither',
-      { op: 'serve' },
-    );
-  }
-  const { listen: several, maxConnections, grace, onError, ...rest }: ServeOptions = check(serveTable, options);
-  if (several !== undefined && rest.endpoint !== undefined)
-    throw new PortsideError('ERR_PORTSIDE_OPTIONS', 'serve: give listen or endpoint, not both', { op: 'serve' });
-  const places =
-    several === undefined ? [rest] : asList(several).map((endpoint): ListenOptions => ({ ...rest, endpoint }));
-  const listeners: Listener[] = [];
-  try {
-    // One after another, so that the first that can't be had is the one that is told.
-    for (const place of places) listeners.push(await listen(place));
-  } catch (error) {
-    await Promise.all(listeners.map((listener) => listener.close()));
-    throw error;
-  }
-  return open(handler, listeners, { maxConnections, grace, onError });
+export function createServer<Data = unknown, Ctx = unknown>(
+  handler: Handler<Data, Ctx>,
+  options: ServerOptions<Ctx>,
+): Server<Ctx> {
+  return new Server(handler, options);
 }
 
-function asList(value: EndpointLike | readonly EndpointLike[]): readonly EndpointLike[] {
-  return Array.isArray(value) ? (value as readonly EndpointLike[]) : [value as EndpointLike];
+/** {@link createServer} and {@link Server.start}: resolves when it is bound and accepting. */
+export function serve<Data = unknown, Ctx = unknown>(
+  handler: Handler<Data, Ctx>,
+  options: ServerOptions<Ctx>,
+): Promise<Server<Ctx>> {
+  // What is wrong rejects, as what can't be bound does.
+  return Promise.resolve().then(() => createServer(handler, options).start());
 }

@@ -17,6 +17,8 @@ describe('portside serve', () => {
       file('moody.ts'),
       `import type { Connection } from 'portside';
        export default async (conn: Connection): Promise<void> => {
+         // Between two lines too it is not idle, so that the end of the server waits for its client.
+         conn.busy = true;
          for (let line = await conn.readLine(); line !== null; line = await conn.readLine()) {
            if (line === 'throw') throw new Error('bad mood\\nreally');
            await conn.write(\`\${line}!\\n\`);
@@ -61,6 +63,7 @@ describe('portside serve', () => {
       assert.deepEqual(await client.exit, { code: 0, signal: null });
       assert.equal(client.out, 'one!\ntwo!\nthree!\n');
       assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.match(server.err, /once more ends them\nportside: stopped; 1 connection: 1 finished\n$/u);
     });
   }
 
@@ -68,7 +71,32 @@ describe('portside serve', () => {
     const { server } = await startServing(t, echo);
     server.signal('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
-    assert.equal(server.err, 'portside: SIGTERM, stopping\n');
+    assert.equal(server.err, 'portside: SIGTERM, stopping\nportside: stopped; no connections were left\n');
+  });
+
+  test('what the module left open does not keep it from ending', async (t) => {
+    await writeFile(file('timer.ts'), 'setInterval(() => {}, 1_000);\nexport default (): void => {};');
+    const { server } = await startServing(t, file('timer.ts'));
+    server.signal('SIGTERM');
+    assert.deepEqual(await server.exit, { code: 0, signal: null });
+  });
+
+  test('it goes on serving when nobody reads any more what it says', async (t) => {
+    const words = [inCheckout('scripts/on-source.ts'), inCheckout('src/cli/bin.ts'), file('moody.ts')];
+    const text =
+      '"$0" --import "$1" "$2" serve "$3" -p 0 --verbose 2>&1 | { read line; echo "$line"; read line; echo "$line"; }';
+    const shell = start(t, 'sh', ['-c', text, process.execPath, ...words]);
+    const [, port] = await shell.until(/nc 127\.0\.0\.1 (\d+)/u);
+    // The first line that comes now finds the pipe closed.
+    for (const word of ['one', 'two']) {
+      const client = startNc(t, Number(port), '-N');
+      client.end(`${word}\n`);
+      await client.exit;
+      assert.equal(client.out, `${word}!\n`);
+    }
+    const stopper = start(t, 'fuser', ['-k', '-TERM', `${port}/tcp`]);
+    await stopper.exit;
+    await shell.exit;
   });
 
   test('a second signal ends the connections at once', async (t) => {
@@ -83,6 +111,7 @@ describe('portside serve', () => {
     server.signal('SIGTERM');
     assert.deepEqual(await server.exit, { code: 0, signal: null });
     for (const client of clients) await client.exit;
+    assert.match(server.err, /\nportside: stopped; 2 connections: 2 forced\n$/u);
   });
 
   test('the same signal within half a second is the same Ctrl-C, which npm passes on too; later it ends the connections', async (t) => {
@@ -137,7 +166,7 @@ describe('portside serve', () => {
     bad.write('throw\n');
     await bad.exit;
     await server.until(
-      /the handler failed for 127\.0\.0\.1:\d+: Error: bad mood\nreally\n {4}at .*moody\.ts:4:/u,
+      /the handler failed for 127\.0\.0\.1:\d+: Error: bad mood\nreally\n {4}at .*moody\.ts:6:/u,
       'err',
     );
   });

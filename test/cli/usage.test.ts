@@ -4,7 +4,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { longName } from '../../src/cli/flag.ts';
 import { main, packageVersion } from '../../src/cli/main.ts';
+import { serverFlags } from '../../src/cli/server-flags.ts';
 import { start, inCheckout } from '../support/program.ts';
 
 /** Runs the command in this process. */
@@ -22,25 +24,36 @@ describe('help and version', () => {
     test(`portside ${args.join(' ')} tells the commands and exits 0`, async () => {
       const { code, out, err } = await run(...args);
       assert.equal(code, 0);
-      assert.match(out, /Usage: portside .*\n[^]*--version[^]*serve \[options\] <module>/u);
+      assert.match(
+        out,
+        /Usage: portside .*\n[^]*--version[^]*serve \[options\] \[module\][^]*exec \[options\] <program>/u,
+      );
       assert.equal(err, '');
     });
   }
 
-  for (const args of [
-    ['serve', '--help'],
-    ['serve', '-h'],
-    ['help', 'serve'],
-  ]) {
-    test(`portside ${args.join(' ')} tells every option, in lines of a terminal`, async () => {
-      const { code, out, err } = await run(...args);
-      assert.equal(code, 0);
-      const options = 'port host endpoint backlog max-connections mode grace transport verbose help'.split(' ');
-      for (const option of options) assert.match(out, new RegExp(`^  .*--${option}\\b.*  +\\S`, 'mu'));
-      assert.match(out, /Examples:\n {2}portside serve /u);
-      for (const line of out.split('\n')) assert.ok(line.length <= 80, line);
-      assert.equal(err, '');
-    });
+  const common = serverFlags.flatMap(({ flags }) => flags).map(longName);
+  const own: Readonly<Record<string, readonly string[]>> = {
+    serve: ['--help'],
+    exec: ['--shell', '--cwd', '--env', '--kill-after', '--on-drain', '--help'],
+  };
+  for (const [command, flags] of Object.entries(own)) {
+    for (const args of [
+      [command, '--help'],
+      [command, '-h'],
+      ['help', command],
+    ]) {
+      test(`portside ${args.join(' ')} tells every option, in lines of a terminal`, async () => {
+        const { code, out, err } = await run(...args);
+        assert.equal(code, 0);
+        for (const flag of [...common, ...flags]) assert.match(out, new RegExp(`^  .*${flag}\\b.*  +\\S`, 'mu'));
+        for (const heading of ['Where to listen', 'Who is let in', 'TLS', 'Behind a proxy', 'The end', 'Options'])
+          assert.match(out, new RegExp(`^${heading}:$`, 'mu'));
+        assert.match(out, new RegExp(`Examples:\\n {2}portside ${command} `, 'u'));
+        for (const line of out.split('\n')) assert.ok(line.length <= 80, line);
+        assert.equal(err, '');
+      });
+    }
   }
 
   test('--version is the version of the package', async () => {
@@ -51,6 +64,7 @@ describe('help and version', () => {
 });
 
 describe('wrong usage', () => {
+  const served = ['serve', echo, '-p', '0'];
   const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['no command', [], /Usage: portside/u],
     ['an unknown command', ['srve', 'x.ts'], /unknown command 'srve'\n\(Did you mean serve\?\)/u],
@@ -60,18 +74,115 @@ describe('wrong usage', () => {
     ['no place', ['serve', echo], /say where to listen: --port or --endpoint/u],
     ['a host without a port', ['serve', echo, '-e', '/tmp/x.sock', '--host', '::1'], /--host goes with --port/u],
     ['a port without a number', ['serve', echo, '--port'], /--port <port>' argument missing/u],
-    ['a grace that is no time', ['serve', echo, '-p', '0', '--grace', '1s'], /--grace <ms>' argument '1s' is invalid/u],
     ['a backlog of none', ['serve', echo, '-p', '0', '--backlog', '0'], /a whole number from 1 on/u],
     ['no connections', ['serve', echo, '-p', '0', '--max-connections', '-1'], /a whole number from 1 on/u],
     ['a mode that is none', ['serve', echo, '-p', '0', '--mode', '888'], /three octal digits/u],
-    ['a transport that is none', ['serve', echo, '-p', '0', '--transport', 'x'], /It can be auto, node or native/u],
+    ['a transport that is none', [...served, '--transport', 'x'], /It can be auto, node or native/u],
+    [
+      'a port that is too high',
+      ['serve', echo, '-p', '70000'],
+      /--port: .*0 to 65535 or the name of a service, not "70000"/u,
+    ],
+    ['an unknown service', ['serve', echo, '-p', 'smpt'], /--port: .*did you mean "smtp"/u],
+    [
+      'a wrong endpoint',
+      ['serve', echo, '-e', 'tpc://:5000'],
+      /--endpoint: "tpc:\/\/:5000" can't be used as an endpoint: /u,
+    ],
+    [
+      'a shutdown that is nowhere',
+      [...served, '--shutdown', 'x:y:z'],
+      /--shutdown: "x:y:z" can't be used as an endpoint: /u,
+    ],
+    [
+      'a time in a unit that is none',
+      [...served, '--grace', '1sec'],
+      /--grace <time>' argument '1sec' is invalid\. It has to be a time.*Did you mean 1s\?/u,
+    ],
+    [
+      'no time for a deadline',
+      [...served, '--idle-timeout', '0'],
+      /--idle-timeout.*It has to be 1ms or more, or none/u,
+    ],
+    ['a handshake without a limit', [...served, '--handshake-timeout', 'none'], /It can not be without a limit/u],
+    ['no clients', [...served, '--per-client', '0'], /a whole number from 1 on, or none/u],
+    ['a rate without a time', [...served, '--rate', '20'], /a number and a time, as in 20\/1s; or none/u],
+    [
+      'a rate in no time',
+      [...served, '--rate', '20/0s'],
+      /The time after the slash is wrong\. It has to be 1ms or more/u,
+    ],
+    [
+      'something else to do when full',
+      [...served, '--when-full', 'panic'],
+      /It can be wait, refuse, or how often.*10@500ms/u,
+    ],
+    ['looks without a distance', [...served, '--when-full', '10@soon'], /The time after the @ is wrong/u],
+    [
+      'an address that is none',
+      [...served, '--allow', '10.0.0.0/8,10.0.0.300'],
+      /error: --allow must .*, got "10\.0\.0\.300"/u,
+    ],
+    ['a network that is none', [...served, '--deny', '10.0.0.1/8'], /error: --deny .*10\.0\.0\.0\/8/u],
+    ['a PROXY mode that is none', [...served, '--proxy', 'maybe'], /It can be optional or require/u],
+    ['a PROXY mode without proxies', [...served, '--proxy', 'require'], /error: --proxy-from is required/u],
+    [
+      'TLS without a certificate',
+      [...served, '--tls-alpn', 'x'],
+      /error: --tls-alpn needs a certificate: give --tls-cert and --tls-key, or --tls-self-signed/u,
+    ],
+    [
+      'a certificate without a key',
+      [...served, '--tls-cert', 'x.pem'],
+      /error: --tls-key is required, and must be PEM/u,
+    ],
+    [
+      'two certificates',
+      [...served, '--tls-cert', 'x.pem', '--tls-self-signed'],
+      /'--tls-cert <file>' cannot be used with option '--tls-self-signed/u,
+    ],
+    [
+      'clients that nobody vouches for',
+      [...served, '--tls-self-signed', '--tls-client-cert', 'require'],
+      /error: --tls-ca must be given when clientCertificate is "require"/u,
+    ],
+    ['a version of TLS that is broken', [...served, '--tls-min', '1.1'], /It can be 1\.2 or 1\.3/u],
+    [
+      'nothing to watch',
+      [...served, '--tls-self-signed', '--tls-watch'],
+      /--tls-watch needs files to watch; name a folder/u,
+    ],
+    ['a lead of a year', [...served, '--drain-lead', '8760h'], /error: --drain-lead must be a number of milliseconds/u],
+    [
+      'several at once',
+      [...served, '--drain-lead', '25h', '--allow', 'x'],
+      /error: --allow must .*; --drain-lead must /u,
+    ],
+    ['exec without a program', ['exec', '-p', '0'], /missing required argument 'program'/u],
+    ['exec without a place', ['exec', '--', 'date'], /say where to listen: --port or --endpoint/u],
+    [
+      'exec in no directory',
+      ['exec', '-p', '0', '--cwd', '/no/such', 'date'],
+      /error: --cwd must be a directory: \/no\/such is none/u,
+    ],
+    [
+      'a variable without a value',
+      ['exec', '-p', '0', '--env', 'X', 'date'],
+      /It has to be a name and its value, as in NAME=VALUE/u,
+    ],
+    [
+      'an end that nobody knows',
+      ['exec', '-p', '0', '--on-drain', 'x', 'date'],
+      /It can be wait, end-input or terminate/u,
+    ],
+    ['flags of exec at serve', [...served, '--shell'], /unknown option '--shell'/u],
   ];
   for (const [what, args, says] of wrong) {
     test(`${what} is told, with exit code 2`, async () => {
       const { code, out, err } = await run(...args);
       assert.equal(code, 2);
       assert.match(err, says);
-      assert.match(err, /portside (\[options\]|--help)/u);
+      assert.match(err, /portside (\[options\]|--help|serve --help|exec --help)/u);
       assert.doesNotMatch(err, /\n {4}at /u);
       assert.equal(out, '');
     });
@@ -139,17 +250,6 @@ describe('what can not be served', () => {
     ],
     ['an object without callbacks', () => [file('object.mjs'), '-p', '0'], /is not a handler/u],
     [
-      'a port that is too high',
-      () => [file('handler.mjs'), '-p', '70000'],
-      /--port: .*from 0 to 65535 or the name of a service, not "70000"/u,
-    ],
-    ['an unknown service', () => [file('handler.mjs'), '-p', 'smpt'], /--port: .*did you mean "smtp"/u],
-    [
-      'a wrong endpoint',
-      () => [file('handler.mjs'), '-e', 'tpc://:5000'],
-      /--endpoint: "tpc:\/\/:5000" can't be used as an endpoint: /u,
-    ],
-    [
       'an unknown host',
       () => [file('handler.mjs'), '-p', '0', '--host', 'nobody.invalid'],
       /listen on "?nobody\.invalid"?.*Check how it is spelt/u,
@@ -167,13 +267,13 @@ describe('what can not be served', () => {
       assert.equal(out, '');
       assert.match(err, /^portside: [^\n]+\n$/u);
       assert.match(err.trimEnd(), says);
-      const verbose = await run('serve', '--verbose', ...args());
+      const verbose = await run('serve', ...args(), '--verbose');
       assert.equal(verbose.code, 1);
       assert.match(verbose.err, /\n {4}at /u);
     });
   }
 
-  test('--verbose shows the stack of a module that throws', async () => {
+  test('--verbose shows the stack of a module that throws, which is not taken for a prefix', async () => {
     const { err } = await run('serve', '--verbose', file('throws.mjs'), '-p', '0');
     assert.match(err, /caused by: Error: no database[^]*at inner \(.*throws\.mjs:1/u);
   });

@@ -5,6 +5,13 @@ import type { Source } from './source.ts';
 
 const streams = ['stdout', 'stderr'];
 
+/** Where `print()` goes when its caller serves no connection: what is written is the user's own. */
+const ambient = { path: 'src/server/standard-streams.ts', allowed: 'process.stdout' };
+
+function isAllowed(fault: string): boolean {
+  return fault.startsWith(`${ambient.path}:`) && fault.endsWith(` ${ambient.allowed}`);
+}
+
 /** Where a file prints, or takes hold of what it could print with. */
 function faults(source: Source): string[] {
   const found: string[] = [];
@@ -35,7 +42,12 @@ describe('printing', () => {
   test('only the command and ops/ print', () => {
     const others = sources('src').filter((source) => !/^src\/(cli|ops)\//.test(source.path));
     assert.ok(others.length > 0);
-    assert.deepEqual(others.flatMap(faults), []);
+    const found = others.flatMap(faults);
+    assert.deepEqual(
+      found.filter((fault) => !isAllowed(fault)),
+      [],
+    );
+    assert.equal(found.filter(isAllowed).length, 1, 'the exception is needed, in one place');
   });
 
   test('the rule sees every way to print', () => {

@@ -265,7 +265,6 @@ onEachNet('connecting', (net) => {
     for (const [to, code] of [
       ['fd://3', /^ERR_PORTSIDE_(ENDPOINT|UNSUPPORTED)$/u],
       ['systemd://web', /^ERR_PORTSIDE_(ENDPOINT|UNSUPPORTED)$/u],
-      ['tls://localhost:1', /^ERR_PORTSIDE_UNSUPPORTED$/u],
       ['127.0.0.1:0', /^ERR_PORTSIDE_ENDPOINT$/u],
       ['127.0.0.1:70000', /^ERR_PORTSIDE_ENDPOINT$/u],
       ['gopher://x:1', /^ERR_PORTSIDE_ENDPOINT$/u],

@@ -280,7 +280,7 @@ describe('a group', () => {
     const group = new Group();
     for (let i = 0; i < 5; i += 1) {
       const [channel] = network.pair();
-      group.add(openConnection(spied(channel, sends), connectionSettings(), undefined));
+      group.add(openConnection(spied(channel, sends), connectionSettings({}, 'server', null), undefined));
     }
     const bytes = Buffer.from('the very same');
     assert.equal(group.send(bytes), 5);

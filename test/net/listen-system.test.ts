@@ -142,8 +142,8 @@ test('reusePort lets two listeners share a port, where the platform has it', asy
   await Promise.all([first.close(), second.close()]);
 });
 
-test('tls endpoints, sockets that the transport lacks, and several places at once are refused in words', async () => {
-  await assert.rejects(listen('tls://127.0.0.1:0'), { code: 'ERR_PORTSIDE_UNSUPPORTED' });
+test('tls endpoints without certificates, sockets that the transport lacks, and several places at once are refused in words', async () => {
+  await assert.rejects(listen('tls://127.0.0.1:0'), { code: 'ERR_PORTSIDE_CERTIFICATE' });
   await assert.rejects(listen('memory://x', { transport: 'node' }), { code: 'ERR_PORTSIDE_UNSUPPORTED' });
   await assert.rejects(listen({ port: 0, path: '/tmp/x' }), { code: 'ERR_PORTSIDE_OPTIONS' });
   await assert.rejects(listen({ host: '127.0.0.1' }), { code: 'ERR_PORTSIDE_OPTIONS' });

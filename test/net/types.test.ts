@@ -94,7 +94,18 @@ describe('the types of net', () => {
     expectTypeOf<Reason<'aborted'>['cause']>().toBeUnknown();
     expectTypeOf<Reason<'dropped'>['unsent']>().toBeNumber();
     expectTypeOf<CloseReason['kind']>().toEqualTypeOf<
-      'ended' | 'closed' | 'dropped' | 'aborted' | 'reset' | 'failed' | 'write-overflow' | 'released'
+      | 'ended'
+      | 'closed'
+      | 'dropped'
+      | 'aborted'
+      | 'reset'
+      | 'failed'
+      | 'write-overflow'
+      | 'released'
+      | 'timeout'
+      | 'drained'
+      | 'refused'
+      | 'handshake'
     >();
     expectTypeOf<Given<typeof pipe>>().toEqualTypeOf<PipeResult>();
     expectTypeOf<ReturnType<typeof reconnecting>>().toEqualTypeOf<AsyncGenerator<Connection, void, undefined>>();

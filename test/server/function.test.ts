@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CloseReason } from '../../src/net/close-reason.ts';
 import type { Connection } from '../../src/net/connection.ts';
-import type { Context } from '../../src/server/handler.ts';
+import type { Context } from '../../src/server/context.ts';
 import type { Server } from '../../src/server/server.ts';
 import { endAll, onEachNet } from '../support/nets.ts';
 import { unhandled } from '../support/unhandled.ts';
-import { dial, dialToReset, published, serveOn, textOf, until } from './support.ts';
+import { countsOf, dial, dialToReset, published, serveOn, textOf, until } from './support.ts';
 
 /** What `onError` was called with, and whether the connection was open then. */
 interface Seen {
@@ -14,8 +14,9 @@ interface Seen {
   readonly reason: CloseReason | null;
 }
 
-function watching(seen: Seen[]): (error: unknown, connection: Connection) => void {
+function watching(seen: Seen[]): (error: unknown, connection: Connection | undefined) => void {
   return (error, connection) => {
+    assert.ok(connection !== undefined);
     seen.push({ error, reason: connection.closeReason });
   };
 }
@@ -32,7 +33,7 @@ onEachNet('a function that serves', (net) => {
     assert.equal((await client.close()).kind, 'ended');
     await server.stop();
     assert.equal(contexts[0]?.server, server);
-    assert.deepEqual(server.counts, { active: 0, accepted: 1, errors: 0 });
+    assert.deepEqual(countsOf(server), { active: 0, accepted: 1, errors: 0 });
   });
 
   test('its connection stays open until its promise is settled', async () => {
@@ -46,7 +47,7 @@ onEachNet('a function that serves', (net) => {
     assert.equal(await textOf(client), 'hello and goodbye');
     assert.equal((await client.close()).kind, 'ended');
     await server.stop();
-    assert.equal(server.counts.errors, 0);
+    assert.equal(server.status().errors, 0);
   });
 
   const throwers: readonly (readonly [string, (error: Error, conn: Connection) => void | Promise<void>])[] = [
@@ -88,7 +89,7 @@ onEachNet('a function that serves', (net) => {
       assert.deepEqual(seen, [{ error: boom, reason: null }]);
       await good.close();
       await server.stop();
-      assert.deepEqual(server.counts, { active: 0, accepted: 2, errors: 1 });
+      assert.deepEqual(countsOf(server), { active: 0, accepted: 2, errors: 1 });
       assert.deepEqual(await rejections(), []);
     });
   }
@@ -123,7 +124,7 @@ onEachNet('a function that serves', (net) => {
     (await dial(net, server)).abort();
     await until(() => seen.length > 0);
     assert.equal(seen[0]?.reason?.kind, 'reset');
-    assert.equal(server.counts.errors, 1);
+    assert.equal(server.status().errors, 1);
     const next = await dial(net, server);
     await endAll(next);
     await server.stop();
@@ -156,7 +157,7 @@ onEachNet('a function that serves', (net) => {
     await until(() => done === 2);
     await server.stop();
     assert.deepEqual(seen, []);
-    assert.deepEqual(server.counts, { active: 0, accepted: 2, errors: 0 });
+    assert.deepEqual(countsOf(server), { active: 0, accepted: 2, errors: 0 });
     assert.deepEqual(await rejections(), []);
   });
 
@@ -169,7 +170,7 @@ onEachNet('a function that serves', (net) => {
     await server.stop();
     stop();
     assert.deepEqual(errors, [boom]);
-    assert.equal(server.counts.errors, 1);
+    assert.equal(server.status().errors, 1);
   });
 
   test('what onError itself throws is published, and the connection ends all the same', async () => {
@@ -204,6 +205,6 @@ onEachNet('a function that serves', (net) => {
     assert.equal(await client.read(), null);
     await client.close();
     await server.stop();
-    assert.equal(server.counts.errors, 0);
+    assert.equal(server.status().errors, 0);
   });
 });

@@ -69,7 +69,7 @@ onEachNet('a protocol that serves', (net) => {
     assert.ok((await readAll(client)).equals(sent));
     assert.equal((await client.close()).kind, 'ended');
     await server.stop();
-    assert.equal(server.counts.errors, 0);
+    assert.equal(server.status().errors, 0);
   });
 
   for (const name of ['open', 'data', 'end', 'drain', 'close'] as const) {
@@ -111,7 +111,7 @@ onEachNet('a protocol that serves', (net) => {
               if (name === 'close') return fail(conn);
             },
           },
-          { onError: (error, conn) => seen.push([error, conn === bad, conn.closeReason?.kind ?? null]) },
+          { onError: (error, conn) => seen.push([error, conn === bad, conn?.closeReason?.kind ?? null]) },
         );
         const good = await dial(net, server);
         await until(() => first !== null);
@@ -125,7 +125,7 @@ onEachNet('a protocol that serves', (net) => {
         await until(() => over.length === 1);
         assert.equal(over[0], bad);
         assert.deepEqual(seen, [[boom, true, name === 'close' ? 'ended' : null]]);
-        assert.equal(server.counts.errors, 1);
+        assert.equal(server.status().errors, 1);
         void good.write('still here');
         assert.equal(Buffer.from((await good.readExactly(10)) ?? []).toString(), 'still here');
         await good.close();
@@ -194,7 +194,7 @@ onEachNet('a protocol that serves', (net) => {
     await server.stop();
     assert.equal(received, total);
     assert.ok(most < 2 * MIB, `${most} bytes were queued`);
-    assert.equal(server.counts.errors, 0);
+    assert.equal(server.status().errors, 0);
   });
 
   test('close is told the reason: ended, closed, aborted, reset', async () => {
@@ -218,7 +218,7 @@ onEachNet('a protocol that serves', (net) => {
     ];
     for (const [i, end] of ends.entries()) {
       const client = await dial(net, server);
-      await until(() => server.counts.accepted === i + 1);
+      await until(() => server.status().accepted === i + 1);
       end(client);
       await until(() => reasons.length === i + 1);
       await endAll(client);

@@ -68,7 +68,7 @@ onEachNet('peers that reset at every moment', (net) => {
         await moment(steps);
         client.abort();
       }
-      await until(() => server.counts.accepted >= MOMENTS - 5);
+      await until(() => server.status().accepted >= MOMENTS - 5);
       // The server is as good as ever.
       const last = await dial(net, server);
       void last.write('still there?');
@@ -76,8 +76,8 @@ onEachNet('peers that reset at every moment', (net) => {
       last.abort();
       await server.stop({ grace: 2_000 });
       assert.deepEqual(errors, []);
-      assert.equal(server.counts.errors, 0);
-      assert.equal(server.counts.active, 0);
+      assert.equal(server.status().errors, 0);
+      assert.equal(server.status().active, 0);
       assert.deepEqual(await rejections(), []);
       await noLeaks();
     });

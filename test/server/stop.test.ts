@@ -10,10 +10,11 @@ import type { Server } from '../../src/server/server.ts';
 import { endAll, onEachNet } from '../support/nets.ts';
 import { watchLeaks } from '../support/leaks.ts';
 import { unhandled } from '../support/unhandled.ts';
-import { dial, dialToReset, serveOn, textOf, turns, until } from './support.ts';
+import { countsOf, dial, dialToReset, serveOn, textOf, turns, until } from './support.ts';
 
-/** Waits for lines, and says goodbye when the server wants to stop. */
+/** Waits for lines, and says goodbye when the server wants to stop; it is never idle. */
 async function polite(conn: Connection): Promise<void> {
+  conn.busy = true;
   conn.draining.addEventListener('abort', () => void conn.write('stopping\n'));
   for (let line = await conn.readLine(); line !== null; line = await conn.readLine()) void conn.write(`${line}!\n`);
 }
@@ -28,12 +29,12 @@ onEachNet('stopping', (net) => {
     const stopped = server.stop({ grace: 60_000 });
     await assert.rejects(dial(net, server), { code: 'ECONNREFUSED' });
     assert.equal(await client.readLine(), 'stopping');
-    assert.equal(server.counts.active, 1);
+    assert.equal(server.status().active, 1);
     void client.write('still served\n');
     assert.equal(await client.readLine(), 'still served!');
     assert.equal((await client.close()).kind, 'closed');
     await stopped;
-    assert.deepEqual(server.counts, { active: 0, accepted: 1, errors: 0 });
+    assert.deepEqual(countsOf(server), { active: 0, accepted: 1, errors: 0 });
     await noLeaks();
   });
 
@@ -63,20 +64,20 @@ onEachNet('stopping', (net) => {
       await polite(conn);
     });
     const client = await dial(net, server);
-    await until(() => server.counts.active === 1);
+    await until(() => server.status().active === 1);
     await server.stop({ grace: 20 });
-    assert.deepEqual(reasons, ['aborted']);
+    assert.deepEqual(reasons, ['drained']);
     await assert.rejects(textOf(client), { code: 'ECONNRESET' });
-    assert.deepEqual(server.counts, { active: 0, accepted: 1, errors: 0 });
+    assert.deepEqual(countsOf(server), { active: 0, accepted: 1, errors: 0 });
     assert.deepEqual(await rejections(), []);
   });
 
   test('stop with no grace aborts at once', async () => {
     const server = await serveOn(net, polite);
     const clients = await Promise.all(Array.from({ length: 5 }, () => dial(net, server)));
-    await until(() => server.counts.active === 5);
+    await until(() => server.status().active === 5);
     await server.stop({ grace: 0 });
-    assert.equal(server.counts.active, 0);
+    assert.equal(server.status().active, 0);
     await endAll(...clients);
   });
 
@@ -84,15 +85,15 @@ onEachNet('stopping', (net) => {
     for (const wait of [0, 30]) {
       const server = await serveOn(net, polite);
       const client = await dial(net, server);
-      await until(() => server.counts.active === 1);
+      await until(() => server.status().active === 1);
       const first = server.stop({ grace: 600_000 });
       if (wait > 0) await turns(wait);
-      assert.equal(server.counts.active, 1);
+      assert.equal(server.status().active, 1);
       const second = server.stop({ grace: 0 });
       void server.stop({ grace: Infinity });
       void server.stop();
-      await Promise.all([first, second, server.stopped]);
-      assert.equal(server.counts.active, 0);
+      await Promise.all([first, second, server.waitStopped()]);
+      assert.equal(server.status().active, 0);
       await endAll(client);
     }
   });
@@ -102,9 +103,9 @@ onEachNet('stopping', (net) => {
     const server = await serveOn(net, polite);
     await Promise.all([server.stop(), server.stop()]);
     await server.stop({ grace: 0 });
-    await server.stopped;
+    await server.waitStopped();
     await server[Symbol.asyncDispose]();
-    assert.deepEqual(server.counts, { active: 0, accepted: 0, errors: 0 });
+    assert.deepEqual(countsOf(server), { active: 0, accepted: 0, errors: 0 });
     await noLeaks();
   });
 
@@ -127,7 +128,7 @@ onEachNet('stopping', (net) => {
       await turns(moment % 4);
       for (let step = 0; step < moment; step += 1) await Promise.resolve();
       await server.stop({ grace: 0 });
-      assert.equal(server.counts.active, 0);
+      assert.equal(server.status().active, 0);
       for (const client of await Promise.all(coming)) if (client !== null) await endAll(client);
     }
     await noLeaks();
@@ -154,7 +155,7 @@ describe('the grace', () => {
       const server = await serve(polite, { ...place, transport, grace });
       const client = await clock.run(connect(place, { transport }));
       await clock.settle();
-      assert.equal(server.counts.active, 1);
+      assert.equal(server.status().active, 1);
       return { clock, server, client };
     });
   }
@@ -167,9 +168,9 @@ describe('the grace', () => {
       const { clock, server, client } = await besieged(given);
       const stopped = server.stop();
       await clock.advance(ms - 1);
-      assert.equal(server.counts.active, 1);
+      assert.equal(server.status().active, 1);
       await clock.advance(1);
-      assert.equal(server.counts.active, 0);
+      assert.equal(server.status().active, 0);
       await clock.run(stopped);
       await clock.run(endAll(client));
     });
@@ -182,9 +183,9 @@ describe('the grace', () => {
     void server.stop({ grace: 500 });
     void server.stop({ grace: 5_000 });
     await clock.advance(499);
-    assert.equal(server.counts.active, 1);
+    assert.equal(server.status().active, 1);
     await clock.advance(1);
-    assert.equal(server.counts.active, 0);
+    assert.equal(server.status().active, 0);
     await clock.run(endAll(client));
   });
 
@@ -192,7 +193,7 @@ describe('the grace', () => {
     const { clock, server, client } = await besieged(Infinity);
     const stopped = server.stop();
     await clock.advance(10 * 60 * 60_000);
-    assert.equal(server.counts.active, 1);
+    assert.equal(server.status().active, 1);
     void client.close();
     await clock.run(stopped);
   });

@@ -4,12 +4,14 @@ import { connect } from '../../src/net/connect.ts';
 import type { ConnectOptions } from '../../src/net/connect.ts';
 import type { Connection } from '../../src/net/connection.ts';
 import type { Handler } from '../../src/server/handler.ts';
-import { handlerErrorChannel, serve } from '../../src/server/server.ts';
-import type { ServeOptions, Server } from '../../src/server/server.ts';
+import { handlerErrorChannel } from '../../src/server/channels.ts';
+import { serve } from '../../src/server/server.ts';
+import type { ServerOptions } from '../../src/server/options.ts';
+import type { Server } from '../../src/server/server.ts';
 import type { Net } from '../support/nets.ts';
 
 /** A server on a port of its own, on loopback. */
-export function serveOn(net: Net, handler: Handler, options: ServeOptions = {}): Promise<Server> {
+export function serveOn(net: Net, handler: Handler<never>, options: ServerOptions = {}): Promise<Server> {
   const place = options.listen === undefined ? { port: 0, host: '127.0.0.1' } : {};
   return serve(handler, { ...place, transport: net.transport, ...options });
 }
@@ -69,4 +71,10 @@ export function published(server: () => Server | null): { errors: unknown[]; sto
   };
   handlerErrorChannel.subscribe(note);
   return { errors, stop: () => handlerErrorChannel.unsubscribe(note) };
+}
+
+/** How many connections are open and were accepted, and how many errors handlers made. */
+export function countsOf(server: Server): { active: number; accepted: number; errors: number } {
+  const { active, accepted, errors } = server.status();
+  return { active, accepted, errors };
 }

@@ -1,0 +1,85 @@
+import { PortsideError } from '../base/errors.ts';
+import { listen } from '../net/listen.ts';
+import { settingsOf } from '../net/listener.ts';
+import type { Clock } from '../sync/clock.ts';
+import { TlsServerContext } from '../transport/tls/context.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { Intake } from './intake.ts';
+import { placesOf } from './options.ts';
+import type { ServerOptions } from './options.ts';
+import { LocalPermits } from './permits.ts';
+import type { Server } from './server.ts';
+import type { Service } from './service.ts';
+import { ShutdownPort } from './shutdown-port.ts';
+
+/** Everything that a server listens on. */
+export class Endpoints {
+  readonly intakes: Intake[] = [];
+  shutdown: ShutdownPort | null = null;
+  readonly #options: ServerOptions;
+  readonly #service: Service;
+  readonly #clock: Clock;
+  /** The certificates of the options, where they are this server's to close. */
+  #tls: TlsServerContext | null = null;
+
+  constructor(options: ServerOptions, service: Service, clock: Clock) {
+    this.#options = options;
+    this.#service = service;
+    this.#clock = clock;
+  }
+
+  /** Binds one after another, so that the first that can't be had is the one that is told; `called` off it rejects with that reason. What was bound by then is the caller's to close. */
+  async bind(server: Server, called: AbortSignal): Promise<void> {
+    const { shutdown, shutdownHandler = () => true, tls, transport } = this.#options;
+    const signal = this.#options.signal === undefined ? called : AbortSignal.any([this.#options.signal, called]);
+    // One for all endpoints, so that its tickets are good at each.
+    if (tls !== undefined && !(tls instanceof TlsServerContext)) this.#tls = await TlsServerContext.create(tls);
+    for (const { maxConnections, ...place } of placesOf(this.#options)) {
+      const shared = this.#tls !== null && place.tls === tls ? { tls: this.#tls } : {};
+      const listener = await listen({ ...place, signal, ...shared });
+      const { opening } = settingsOf(listener);
+      if (opening !== null && opening.tls !== null && !(place.tls instanceof TlsServerContext))
+        opening.tls.onReload = (error) => this.#service.reloaded(error);
+      const own = maxConnections === undefined ? null : new LocalPermits({ connections: maxConnections }, this.#clock);
+      this.intakes.push(new Intake(listener, this.#service.admission, own, this.#clock, this.#service));
+    }
+    if (shutdown === undefined) return;
+    this.shutdown = await ShutdownPort.open(
+      shutdown,
+      transport,
+      (connection) => shutdownHandler(server, connection),
+      () => void server.stop(),
+      (error, connection) => void this.#service.report(error, connection),
+    );
+  }
+
+  /** What `Server.reloadTls` does. */
+  async reloadTls(options: TlsServerOptions | undefined): Promise<void> {
+    const contexts = new Set<TlsServerContext>();
+    for (const { listener } of this.intakes) {
+      const { opening } = settingsOf(listener);
+      if (opening !== null && opening.tls !== null) contexts.add(opening.tls);
+    }
+    const fail = (why: string): PortsideError => new PortsideError('ERR_PORTSIDE_STATE', why, { op: 'reloadTls' });
+    if (contexts.size === 0) throw fail('the server listens nowhere with TLS');
+    const { tls } = this.#options;
+    const common = tls instanceof TlsServerContext ? tls : this.#tls;
+    const taking = [...contexts].find((context) => context === common || contexts.size === 1);
+    if (options !== undefined && taking === undefined)
+      throw fail('each endpoint has certificates of its own; give each a TlsServerContext, and reload that');
+    const next = [...contexts].map((context) => ({ context, given: context === taking ? options : undefined }));
+    // All are right before any is exchanged.
+    if (next.length > 1) {
+      for (const { context, given } of next)
+        await TlsServerContext.create({ ...(given ?? context.options), watch: false });
+    }
+    for (const { context, given } of next) await context.reload(given);
+  }
+
+  /** Accepts no more, and gives the ports up. */
+  async close(): Promise<void> {
+    this.#tls?.close();
+    for (const intake of this.intakes) intake.close();
+    await Promise.all([...this.intakes.map(({ listener }) => listener.close()), this.shutdown?.close()]);
+  }
+}

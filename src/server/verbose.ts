@@ -1,0 +1,130 @@
+import type { CloseReason } from '../net/close-reason.ts';
+import { formatAddress } from '../transport/address.ts';
+import type { Address } from '../transport/address.ts';
+import { isThenable } from './protocol-consumer.ts';
+import type { Refusal } from './refusal.ts';
+import type { Served } from './served.ts';
+
+/** Would end a line, or do worse to a terminal; names and messages may come from strangers. */
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001F\u007F-\u009F\u2028\u2029]/gu;
+
+/** Says each step of a connection's life in a line. */
+export class Verbose {
+  readonly #prefix: string;
+  readonly #log: (line: string) => unknown;
+  readonly #fail: (error: unknown) => void;
+  /** Whether the last line could not be written. */
+  #broken = false;
+
+  /** `fail` gets what `log` throws, once until a line was written again. */
+  constructor(verbose: true | string, log: (line: string) => unknown, fail: (error: unknown) => void) {
+    this.#prefix = verbose === true ? 'portside' : verbose;
+    this.#log = log;
+    this.#fail = fail;
+  }
+
+  waiting(addresses: readonly Address[]): void {
+    this.#say(`waiting for connections on ${addresses.map((address) => formatAddress(address)).join(', ')}`);
+  }
+
+  accepted({ id, connection }: Served): void {
+    this.#say(`#${id} accepted from ${peerName(connection.remote)}`);
+  }
+
+  started({ id, connection }: Served, running: number): void {
+    const { proxy } = connection;
+    this.#say(`#${id} started${proxy === null ? '' : ` for ${peerName(connection.remote)}`} (${running} running)`);
+  }
+
+  closed({ id, connection }: Served, reason: CloseReason, took: number): void {
+    const { bytesRead, bytesWritten } = connection;
+    this.#say(
+      `#${id} closed: ${describeReason(reason)}; ${bytesRead} bytes in, ${bytesWritten} out, ${Math.round(took)} ms`,
+    );
+  }
+
+  refused(remote: Address, refusal: Refusal): void {
+    this.#say(`refused ${peerName(remote)}: ${refusal.kind}`);
+  }
+
+  detached({ id }: Served): void {
+    this.#say(`#${id} given away by its handler`);
+  }
+
+  note(what: string): void {
+    this.#say(what);
+  }
+
+  #say(text: string): void {
+    const line = `[${this.#prefix}] ${text.replaceAll(CONTROL, escaped)}`;
+    try {
+      const done = this.#log(line);
+      if (isThenable(done))
+        done.then(
+          () => this.#wrote(),
+          (error: unknown) => this.#lost(error),
+        );
+      else this.#wrote();
+    } catch (error) {
+      this.#lost(error);
+    }
+  }
+
+  #wrote(): void {
+    this.#broken = false;
+  }
+
+  #lost(error: unknown): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.#fail(error);
+  }
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** A peer, as a reader knows it: one behind a Unix socket has no name. */
+export function peerName(remote: Address): string {
+  return remote.family === 'unix' && remote.path === '' ? 'a local client' : formatAddress(remote);
+}
+
+/** Why a connection is over, in a few words. */
+export function describeReason(reason: CloseReason): string {
+  switch (reason.kind) {
+    case 'ended':
+      return 'both sides ended';
+    case 'closed':
+      return 'closed here';
+    case 'dropped':
+      return `closed here with ${reason.unsent} bytes unsent`;
+    case 'aborted':
+      return reason.cause instanceof Error ? `aborted: ${reason.cause.message}` : 'aborted';
+    case 'reset':
+      return 'reset by the peer';
+    case 'failed':
+    case 'handshake':
+      return reason.error.message;
+    case 'write-overflow':
+      return `${reason.queued} bytes of output were queued`;
+    case 'released':
+      return 'given to another owner';
+    case 'timeout':
+      return `${DEADLINES[reason.deadline]} deadline of ${reason.after} ms`;
+    case 'drained':
+      return reason.idle ? 'idle at the end of the server' : 'forced at the end of the server';
+    case 'refused':
+      return `refused: ${reason.refusal.kind}`;
+  }
+}
+
+const DEADLINES = {
+  handshake: 'handshake',
+  firstByte: 'first byte',
+  idle: 'idle',
+  read: 'read',
+  write: 'write',
+  life: 'life',
+} as const;
