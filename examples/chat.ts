@@ -10,7 +10,7 @@ import type { Connection, ReadOptions } from 'portside';
 /** Lines that one may say at once after a pause, and milliseconds until he may say one more. */
 const BURST = 8;
 const EVERY = 500;
-/** Lines beyond that which are let go, before he has to. A line that comes in time is forgiven for one of them. */
+/** Lines beyond those that are not passed on, before he has to go. Each line that comes in time is forgiven one of them. */
 const PATIENCE = 5;
 
 /** Whoever does not read has to go; the others don't wait. */

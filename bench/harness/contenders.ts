@@ -32,6 +32,7 @@ export function contenders(echoProgram: string): readonly Contender[] {
     { name: LIMIT, about: 'epoll loop in C, the limit', command: [echoProgram], env: {}, onNode: false },
     onNode(BASELINE, 'net-callbacks.js', 'raw node:net with callbacks'),
     ...ours('channel', 'the transport contract alone'),
+    ...ours('bare', 'bare connections: accept and `for await`'),
     ...ours('protocol', 'protocol handler'),
     ...ours('await', '`for await` handler'),
   ];

@@ -39,17 +39,3 @@ for (const form of ['echo', 'echo-protocol']) {
     });
   });
 }
-
-describe('examples/daytime.ts', () => {
-  test('tells the time of day in one line and closes', async (t) => {
-    const { server, port } = await startServing(t, 'examples/daytime.ts');
-    const before = Date.now();
-    const client = startNc(t, port);
-    client.end();
-    assert.deepEqual(await client.exit, { code: 0, signal: null });
-    assert.match(client.out, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\r\n$/u);
-    const told = Date.parse(client.out.trim());
-    assert.ok(before <= told && told <= Date.now());
-    assert.equal(server.err, '');
-  });
-});
