@@ -11,7 +11,7 @@ export async function waitForPrograms(handler: ExecHandler, warn: (text: string)
   if (running === 0) return;
   const began = performance.now();
   const listener = (): void => {
-    if (performance.now() - began >= SAME) {}
+    if (performance.now() - began >= SAME) killAll();
   };
   for (const signal of SIGNALS) process.on(signal, listener);
   warn(`waiting for ${running} ${running === 1 ? 'program' : 'programs'} to end; once more kills what is left`);

@@ -69,6 +69,11 @@ export function startTelling(t: TestContext, ...args: readonly string[]): Promis
   return startCommand(t, ['serve', folderWith(t)('tell.ts'), '--port', '0', ...args]);
 }
 
+/** `portside exec` on a free port. */
+export function startExec(t: TestContext, ...words: readonly string[]): Promise<Commanded> {
+  return startCommand(t, ['exec', '--port', '0', ...words]);
+}
+
 /** OpenSSL's client, which shows what comes and says what is wrong. The end of its input is the end of its side. */
 export function startTlsClient(t: TestContext, port: number, ...options: readonly string[]): Program {
   const how = ['-connect', `127.0.0.1:${port}`, '-verify_return_error', ...options];

@@ -22,6 +22,8 @@ test('when the terminal goes that it was begun at, the server goes too', async (
   const terminal = start(t, 'socat', ['-', `SYSTEM:cd '${at('.')}' && exec sh run.sh,pty,setsid,ctty,echo=0`]);
   await terminal.until(/connect with: nc/u);
   const pid = Number((await untilFile(at('pid'), /\d+/u))[0]);
+  // In a session of its own, nobody else would end it.
+  t.after(() => isAlive(pid) && process.kill(pid, 'SIGKILL'));
   assert.ok(isAlive(pid));
   process.kill(pid, 'SIGHUP');
   await untilFile(at('err'), /SIGHUP, and nothing to read anew/u);
