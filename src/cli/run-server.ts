@@ -77,7 +77,7 @@ export async function runServer({ handler, what, failed, gathered, io }: Running
 }
 
 /** Whether lines of steps are written, and stacks of errors. */
-export function isVerbose({ verbose = false }: Pick<ServerOptions, 'verbose'>): boolean {
+function isVerbose({ verbose = false }: Pick<ServerOptions, 'verbose'>): boolean {
   return verbose !== false;
 }
 

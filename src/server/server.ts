@@ -194,7 +194,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
       signals,
       (signal) => {
         onSignal?.(signal, false);
-        void this.stop();
+        void this.drain();
       },
       (signal) => {
         onSignal?.(signal, true);

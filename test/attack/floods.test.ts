@@ -159,7 +159,7 @@ onEachKernel('floods of connections', (net) => {
     async () => {
       await besieged(net, {
         handler: echoes.function,
-        options: { maxConnections: 500, maxPerClient: 4, deadlines: { firstByte: 250 }, backlog: BACKLOG },
+        options: { maxConnections: 500, maxPerClient: 4, deadlines: { firstByte: 1_000 }, backlog: BACKLOG },
         // Newcomers wait until the silent ones are late: with 250 ms for the first byte that is not long.
         attack: async ({ port }) => {
           const fates = await waves(port, 1_000, stranger);

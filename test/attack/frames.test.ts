@@ -85,7 +85,7 @@ onEachNet('frames that are too long, too many or nonsense', (net) => {
     const codec = lengthPrefix({ bytes: 4 });
     await besieged(net, {
       handler: defineHandler(codec, { frame: (conn, frame) => void conn.write(codec.encode(frame)) }),
-      options: { onError, deadlines: { read: 300 }, linger: 100 },
+      options: { onError, deadlines: { read: 1_500 }, linger: 100 },
       ask: async (client, within) => {
         await client.write(codec.encode(Buffer.from('is anybody there?')));
         assert.equal(

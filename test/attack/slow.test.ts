@@ -215,7 +215,7 @@ describe('a clock that jumps', () => {
       let silent: Connection | null = null;
       await besieged(net!, {
         handler: echoes.function,
-        options: { deadlines: { firstByte: 300 }, linger: 100 },
+        options: { deadlines: { firstByte: 1_000 }, linger: 100 },
         attack: async (siege) => {
           silent = await siege.dial();
           const began = performance.now();

@@ -71,7 +71,7 @@ onEachNet('commands put in before the handshake of STARTTLS', (net) => {
         handler,
         options: {
           listen: 'tcp://127.0.0.1:0',
-          tls: { ...pair, handshakeTimeout: 700 },
+          tls: { ...pair, handshakeTimeout: 2_000 },
           onError: (error) => void errors.push(error),
         },
         ask: askSecurely,
