@@ -1,10 +1,11 @@
 import { byteCount, check, list, oneOf, table } from '../base/options.ts';
 import { PortsideError } from '../base/errors.ts';
 import { show } from '../base/show.ts';
+import { addressWords } from './address-words.ts';
 import type { ByteQueue } from './byte-queue.ts';
 import { more } from './codec.ts';
 import type { Decoder } from './codec.ts';
-import { parseIPv4, parseIPv6 } from './proxy-address.ts';
+import { readHost } from './proxy-address.ts';
 import { proxyInvalid } from './proxy-types.ts';
 import type { ProxyAddress, ProxyHeader, ProxyHeaderInit } from './proxy-types.ts';
 import { LONGEST_LINE, encodeV1, parseV1 } from './proxy-v1.ts';
@@ -165,7 +166,7 @@ function plainAddress(address: ProxyAddress | null, what: string): ProxyAddress 
     return address;
   }
   const host = address.family === 'ipv6' ? (address.host.split('%', 1)[0] as string) : address.host;
-  if ((address.family === 'ipv4' ? parseIPv4(host) : parseIPv6(host)) === null)
+  if (!readHost(address.family, host, addressWords()))
     throw proxyInvalid(
       'encode',
       `its ${what} is no ${address.family === 'ipv4' ? 'IPv4' : 'IPv6'} address: ${show(host)}`,

@@ -1,10 +1,15 @@
-import { formatIPv6, parseIPv4, parseIPv6, strictNumber } from './proxy-address.ts';
+import { addressWords, formatIPv6, formatIPv6Mixed } from './address-words.ts';
+import { readHost } from './proxy-address.ts';
 import { noExtensions, noTlvs, proxyInvalid } from './proxy-types.ts';
 import type { ProxyAddress, ProxyHeader } from './proxy-types.ts';
 
 /** The longest line, its ending included. */
 export const LONGEST_LINE = 107;
 const CR = '\r';
+const PORT = /^(?:0|[1-9]\d{0,4})$/u;
+
+// Used within one call.
+const words = addressWords();
 
 const unknown: ProxyHeader = Object.freeze({
   version: 1,
@@ -47,18 +52,15 @@ export function parseV1(bytes: Uint8Array): ProxyHeader {
 }
 
 function hostOf(family: 'ipv4' | 'ipv6', text: string, what: string): string {
-  if (family === 'ipv4') {
-    if (parseIPv4(text) === null) throw proxyInvalid('decode', `its ${what} is no IPv4 address`);
-    return text;
-  }
-  const bytes = parseIPv6(text);
-  if (bytes === null) throw proxyInvalid('decode', `its ${what} is no IPv6 address`);
-  return formatIPv6(bytes, 0, true);
+  if (!readHost(family, text, words))
+    throw proxyInvalid('decode', `its ${what} is no ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address`);
+  return family === 'ipv4' ? text : formatIPv6Mixed(words);
 }
 
 function portOf(text: string, what: string): number {
-  const port = strictNumber(text, 65_535);
-  if (port < 0) throw proxyInvalid('decode', `its ${what} port is no number from 0 to 65535 without leading zeros`);
+  const port = PORT.test(text) ? Number(text) : Infinity;
+  if (port > 65_535)
+    throw proxyInvalid('decode', `its ${what} port is no number from 0 to 65535 without leading zeros`);
   return port;
 }
 
@@ -72,11 +74,10 @@ function wordsOf(source: ProxyAddress | null, destination: ProxyAddress | null, 
   if (source.family === 'unix' || destination.family === 'unix' || source.family !== destination.family)
     return 'UNKNOWN';
   const protocol = source.family === 'ipv4' ? 'TCP4' : 'TCP6';
-  return `${protocol} ${plainHost(source.host)} ${plainHost(destination.host)} ${source.port} ${destination.port}`;
+  return `${protocol} ${plainHost(source)} ${plainHost(destination)} ${source.port} ${destination.port}`;
 }
 
 /** The specification knows no dots in IPv6. */
-function plainHost(host: string): string {
-  const bytes = host.includes(':') ? parseIPv6(host) : null;
-  return bytes === null ? host : formatIPv6(bytes, 0, false);
+function plainHost({ family, host }: Exclude<ProxyAddress, { family: 'unix' }>): string {
+  return family === 'ipv6' && readHost(family, host, words) ? formatIPv6(words) : host;
 }

@@ -1,4 +1,5 @@
-import { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from './proxy-address.ts';
+import { addressWords } from './address-words.ts';
+import { hostAt, putWords, readHost } from './proxy-address.ts';
 import { crc32c } from './proxy-crc32c.ts';
 import { CRC32C, NOOP, TLV_HEAD, eachTlv, readExtensions, sizeOfTlvs, writeTlvs } from './proxy-tlv.ts';
 import { noExtensions, noTlvs, proxyInvalid } from './proxy-types.ts';
@@ -29,6 +30,8 @@ const CHECKSUM_BYTES = 4;
 const CHECKSUM_TLV = 7;
 
 const zeros = new Uint8Array(CHECKSUM_BYTES);
+// Used within one call.
+const words = addressWords();
 
 /** What is known of a header by its first bytes, 12 or more: its length once that is there, else 0. Throws as soon as it can't be right. */
 export function lengthOfV2(head: Uint8Array, maxLength: number): number {
@@ -79,13 +82,13 @@ function addressOf(view: DataView, bytes: Uint8Array, family: number, which: 0 |
     case INET:
       return {
         family: 'ipv4',
-        host: formatIPv4(bytes, V2_HEAD + which * 4),
+        host: hostAt('ipv4', view, V2_HEAD + which * 4, words),
         port: view.getUint16(V2_HEAD + 8 + which * 2),
       };
     case INET6:
       return {
         family: 'ipv6',
-        host: formatIPv6(bytes, V2_HEAD + which * 16, true),
+        host: hostAt('ipv6', view, V2_HEAD + which * 16, words),
         port: view.getUint16(V2_HEAD + 32 + which * 2),
       };
     default: {
@@ -177,14 +180,11 @@ function putAddress(bytes: Uint8Array, view: DataView, family: number, which: 0 
     return;
   }
   const size = family === INET ? 4 : 16;
-  const v4 = address.family === 'ipv4' ? parseIPv4(address.host) : null;
-  let at = V2_HEAD + which * size;
-  if (v4 !== null && family === INET6) {
-    bytes.fill(255, at + 10, at + 12);
-    at += 12;
+  if (readHost(address.family, address.host, words)) {
+    // IPv4 beside IPv6 is mapped.
+    if (address.family === 'ipv4') words[2] = 0xffff;
+    putWords(view, V2_HEAD + which * size, words, family === INET ? 1 : 4);
   }
-  const host = v4 ?? parseIPv6(address.host);
-  if (host !== null) bytes.set(host, at);
   view.setUint16(V2_HEAD + size * 2 + which * 2, address.port);
 }
 

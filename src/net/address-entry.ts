@@ -11,7 +11,7 @@ import {
   hasBitsBelow,
   readAddress,
   setBitsBelow,
-} from './address-words.ts';
+} from '../codec/address-words.ts';
 import type { AddressRange } from './address-ranges.ts';
 
 /** The words that stand for networks, and what they stand for. */

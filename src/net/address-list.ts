@@ -3,7 +3,7 @@ import type { Address } from '../transport/address.ts';
 import { addressListRule, readEntry } from './address-entry.ts';
 import type { AddressEntry } from './address-entry.ts';
 import { AddressRanges } from './address-ranges.ts';
-import { addressWords, readAddress } from './address-words.ts';
+import { addressWords, readAddress } from '../codec/address-words.ts';
 
 export { addressListRule, isAddressEntry } from './address-entry.ts';
 

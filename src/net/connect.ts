@@ -109,13 +109,13 @@ async function prepared(
   if (tls === undefined && endpoint.kind !== 'tls') return channel;
   const timeout = tls?.handshakeTimeout ?? HANDSHAKE_TIMEOUT;
   const handshake = secureClient(channel, tls ?? NO_OPTIONS, 'host' in endpoint ? endpoint.host : undefined, []);
-  const abort = (): void => handshake.cancel();
+  const abort = (): void => handshake.cancel('drop');
   const late = new PortsideError(
     'ERR_PORTSIDE_TIMEOUT',
     `${formatEndpoint(endpoint)} did not shake hands within ${timeout} ms`,
     { op: 'connect', remote: formatEndpoint(endpoint) },
   );
-  const timer = clock.after(timeout, () => handshake.cancel(late));
+  const timer = clock.after(timeout, () => handshake.cancel('drop', late));
   bound.addEventListener('abort', abort, { once: true });
   try {
     return await handshake.result;

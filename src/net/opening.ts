@@ -62,7 +62,7 @@ export class Opening {
   readonly #drained: Promise<void>;
   #limit = Infinity;
   #channel: Channel;
-  #step: { cancel(): void } | null = null;
+  #step: { cancel(how: 'drop' | 'reset'): void } | null = null;
   #rest: readonly Uint8Array[] = [];
   #ended = false;
   /** Its channel is somebody else's to end. */
@@ -253,7 +253,7 @@ export class Opening {
     this.#stop();
     link.life.unopened = true;
     this.#leave?.abort();
-    step?.cancel();
+    step?.cancel(this.#how);
     if (how !== null && !this.#refused) this.#channel.destroy(how);
     link.onClose(() => this.#settled.reject(this.#mistake ?? closedError(link, 'open')));
   }

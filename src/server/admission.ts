@@ -11,7 +11,6 @@ import { RateLimiter } from './rate.ts';
 import { Goodbyes, RefusalCounts, refuse } from './refusal.ts';
 import type { Refusal, RefuseWith } from './refusal.ts';
 import { whenFullTiming } from './when-full.ts';
-import type { WhenFull } from './when-full.ts';
 
 /** Who is told of refusals. */
 export interface AdmissionHost {
@@ -24,7 +23,6 @@ export interface AdmissionHost {
 export class Admission {
   readonly permits: PermitStore;
   readonly counts: RefusalCounts = new RefusalCounts();
-  whenFull: WhenFull;
   /** Milliseconds that a client waits for a place. */
   patience: number;
   readonly #clock: Clock;
@@ -41,8 +39,7 @@ export class Admission {
     this.#host = host;
     const { maxConnections = 10_000, maxPerClient = Infinity } = options;
     this.permits = options.permits ?? new LocalPermits({ connections: maxConnections, perClient: maxPerClient }, clock);
-    this.whenFull = options.whenFull ?? 'wait';
-    this.patience = whenFullTiming(this.whenFull).total;
+    this.patience = whenFullTiming(options.whenFull ?? 'wait').total;
     this.#prefixes = prefixesOf(defaultClientPrefixes, options.clientPrefix);
     this.#refuseWith = options.refuseWith ?? 'reset';
     this.#lists(options);
@@ -53,10 +50,7 @@ export class Admission {
     const { maxConnections, maxPerClient, whenFull, clientPrefix, refuseWith } = options;
     if (maxConnections !== undefined || maxPerClient !== undefined)
       this.permits.resize({ connections: maxConnections, perClient: maxPerClient });
-    if (whenFull !== undefined) {
-      this.whenFull = whenFull;
-      this.patience = whenFullTiming(whenFull).total;
-    }
+    if (whenFull !== undefined) this.patience = whenFullTiming(whenFull).total;
     if (clientPrefix !== undefined) this.#prefixes = prefixesOf(this.#prefixes, clientPrefix);
     if (refuseWith !== undefined) this.#refuseWith = refuseWith;
     this.#lists(options);

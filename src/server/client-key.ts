@@ -1,6 +1,6 @@
 import { integer, object } from '../base/options.ts';
 import type { Rule } from '../base/options.ts';
-import { addressWords, clearBitsBelow, formatIPv4, formatIPv6, readAddress } from '../net/address-words.ts';
+import { addressWords, clearBitsBelow, formatIPv4, formatIPv6, readAddress } from '../codec/address-words.ts';
 import type { Address } from '../transport/address.ts';
 
 /** How many leading bits of an address make one client. */

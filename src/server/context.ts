@@ -39,8 +39,8 @@ export class Context<Ctx = unknown> {
    */
   get scope(): Scope {
     if (this.#scope === null) {
-      const { id, book, connection } = this.#served;
-      const scope = new Scope({ name: `connection ${id}`, parent: book.scope ?? null, clock: book.clock });
+      const { id, host, connection } = this.#served;
+      const scope = new Scope({ name: `connection ${id}`, parent: host.scope ?? null, clock: host.clock });
       this.#scope = scope;
       link(connection).onClose(() => void scope.close());
     }

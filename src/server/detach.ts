@@ -10,6 +10,6 @@ export function detach<Data>(connection: Connection<Data>): Connection<Data> {
   if (!(owner instanceof Served)) {
     throw new PortsideError('ERR_PORTSIDE_STATE', 'no server serves the connection', inside.detail('detach'));
   }
-  owner.book.detach(connection);
+  owner.host.detach(connection);
   return connection;
 }

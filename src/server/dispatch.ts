@@ -34,11 +34,11 @@ function functionDispatch(handler: HandlerFunction, server: Server, ambient: boo
     settle(
       () => (ambient ? runAs(connection, () => handler(connection, context)) : handler(connection, context)),
       () => {
-        served.returned = true;
+        served.stage = 'returned';
         if (link(connection).owner === served) finish(connection);
       },
       (error) => {
-        served.returned = true;
+        served.stage = 'returned';
         fail(error, connection);
       },
     );

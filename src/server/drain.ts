@@ -1,11 +1,13 @@
 import { PortsideError } from '../base/errors.ts';
 import type { CloseReason } from '../net/close-reason.ts';
+import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import { isIdle } from '../net/idle.ts';
 import type { Link } from '../net/link.ts';
 import type { Clock, TimerHandle } from '../sync/clock.ts';
 import type { Random } from '../sync/random.ts';
 import type { Address } from '../transport/address.ts';
+import { Countdown } from './countdown.ts';
 import type { Served } from './served.ts';
 
 /**
@@ -62,7 +64,7 @@ export interface DrainHost {
   /** Lets a connection's handler know. */
   tell(served: Served): void;
   /** Ends a connection abruptly. */
-  hardClose(served: Served, why: CloseReason): void;
+  hardClose(connection: Connection, why: CloseReason): void;
 }
 
 /** Times of a drain, in milliseconds. */
@@ -80,30 +82,27 @@ interface Turn {
 
 /** Brings a server to its end: see `Server.drain`. */
 export class Drain {
-  readonly done: Promise<Ledger>;
   readonly #host: DrainHost;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #began: number;
   readonly #entries: LedgerEntry[] = [];
   readonly #counts: Record<Ending, number> = { finished: 0, idle: 0, forced: 0, failed: 0, detached: 0 };
-  readonly #leadTime: number;
   #connections = 0;
   #spread: number;
   #grace: number;
   #phase: 'lead' | 'telling' | 'grace' | 'over' = 'lead';
-  #lead: TimerHandle | null = null;
-  #leadUntil = Infinity;
-  #force: TimerHandle | null = null;
-  /** When those that are left are ended next. */
-  #forceAt = Infinity;
+  /** Until it accepts no more. */
+  readonly #lead: Countdown;
+  /** Until those that are left are ended. */
+  readonly #force: Countdown;
   #next: TimerHandle | null = null;
   /** Who is to be closed when idle, the last first. */
   #turns: readonly Turn[] = [];
   /** How many of the turns are still to come. */
   #left = 0;
-  #settle: (ledger: Ledger) => void = () => {};
   #closed: Promise<unknown> = Promise.resolve();
+  readonly #over = Promise.withResolvers<Ledger>();
 
   constructor(host: DrainHost, times: DrainTimes, clock: Clock, random: Random) {
     this.#host = host;
@@ -112,15 +111,17 @@ export class Drain {
     this.#began = clock.now();
     this.#spread = times.spread;
     this.#grace = times.grace;
-    this.done = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
-    this.#leadTime = times.lead;
+    this.#lead = new Countdown(clock, () => this.#stopAccepting());
+    this.#force = new Countdown(clock, () => this.#forceAll());
   }
 
-  begin(): void {
-    // Whoever heard that it begins may have hastened it already.
-    this.#leadWithin(this.#leadTime);
+  get done(): Promise<Ledger> {
+    return this.#over.promise;
+  }
+
+  /** Whoever heard that it begins may have hastened it already. */
+  begin(lead: number): void {
+    if (this.#phase === 'lead') this.#lead.within(lead);
   }
 
   /** Makes it shorter where the new times are. */
@@ -130,11 +131,11 @@ export class Drain {
       case 'telling':
         this.#spread = Math.min(this.#spread, spread);
         this.#grace = Math.min(this.#grace, grace);
-        this.#leadWithin(lead);
+        this.begin(lead);
         break;
       case 'grace':
         this.#spreadWithin(spread);
-        this.#forceWithin(grace);
+        this.#force.within(grace);
         break;
       case 'over':
     }
@@ -149,16 +150,6 @@ export class Drain {
     if (this.#entries.length < MOST_ENTRIES)
       this.#entries.push({ id: served.id, remote: served.connection.remote, ending, reason, after });
     this.#check();
-  }
-
-  #leadWithin(lead: number): void {
-    const until = this.#clock.now() + lead;
-    if (this.#phase !== 'lead' || until >= this.#leadUntil) return;
-    this.#leadUntil = until;
-    this.#lead?.cancel();
-    this.#lead = null;
-    if (lead === 0) this.#stopAccepting();
-    else this.#lead = this.#clock.after(lead, () => this.#stopAccepting());
   }
 
   #stopAccepting(): void {
@@ -184,7 +175,7 @@ export class Drain {
     const share = this.#spread / order.length;
     this.#turns = order.map((served, i) => ({ served, at: now + (i + this.#random.next()) * share })).toReversed();
     this.#left = order.length;
-    this.#forceWithin(this.#grace);
+    this.#force.within(this.#grace);
     this.#again();
     this.#check();
   }
@@ -224,33 +215,21 @@ export class Drain {
     this.#again();
   }
 
-  #forceWithin(grace: number): void {
-    const at = this.#clock.now() + grace;
-    if (at >= this.#forceAt) return;
-    this.#forceAt = at;
-    this.#force?.cancel();
-    this.#force = null;
-    if (grace === 0) this.#forceAll();
-    else this.#force = this.#clock.after(grace, () => this.#forceAll());
-  }
-
   #forceAll(): void {
-    // It is not to begin anew when a hook hastens the drain.
-    this.#forceAt = -Infinity;
-    for (const served of [...this.#host.connections]) this.#host.hardClose(served, { kind: 'drained', idle: false });
-    // Those that a hook ended in order are still there, and a further call ends them at once.
-    this.#forceAt = Infinity;
+    // Those that a hook ends in order are still there afterwards, and a further call ends them at once.
+    for (const { connection } of [...this.#host.connections])
+      this.#host.hardClose(connection, { kind: 'drained', idle: false });
   }
 
   #check(): void {
     if (this.#phase !== 'grace' || this.#host.connections.length > 0) return;
     this.#phase = 'over';
-    this.#force?.cancel();
+    this.#force.cancel();
     this.#next?.cancel();
     this.#turns = [];
     this.#left = 0;
     void this.#closed.then(() =>
-      this.#settle({
+      this.#over.resolve({
         connections: this.#connections,
         ...this.#counts,
         took: this.#clock.now() - this.#began,

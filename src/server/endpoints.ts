@@ -41,7 +41,7 @@ export class Endpoints {
       if (opening !== null && opening.tls !== null && !(place.tls instanceof TlsServerContext))
         opening.tls.onReload = (error) => this.#service.reloaded(error);
       const own = maxConnections === undefined ? null : new LocalPermits({ connections: maxConnections }, this.#clock);
-      this.intakes.push(new Intake(listener, this.#service.admission, own, this.#clock, this.#service));
+      this.intakes.push(new Intake(listener, this.#service.admission, own, this.#service));
     }
     if (shutdown === undefined) return;
     this.shutdown = await ShutdownPort.open(

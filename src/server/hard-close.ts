@@ -2,26 +2,19 @@ import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import { isOwnEnd } from '../net/link-errors.ts';
-import { enterNobody, leave } from './ambient.ts';
+import { callHook } from './hook.ts';
 
 /** Ends a connection abruptly, for a reason of this side's, unless `prepare` ends it in order. What that throws is reported, and changes nothing. */
 export function hardClose(
   connection: Connection,
   why: CloseReason,
   prepare: ((connection: Connection) => void) | undefined,
-  report: (error: unknown, connection: Connection) => void,
+  report: (error: unknown) => void,
 ): void {
   const inside = link(connection);
   if (prepare !== undefined && !inside.closing) {
     inside.life.why ??= why;
-    const before = enterNobody();
-    try {
-      prepare(connection);
-    } catch (error) {
-      report(error, connection);
-    } finally {
-      leave(before);
-    }
+    callHook(() => prepare(connection), report);
     if (inside.closing) return;
   }
   inside.destroy('reset', why);

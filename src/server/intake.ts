@@ -6,23 +6,32 @@ import type { Feed, Feeder, Listener } from '../net/listener.ts';
 import { feedOf, settingsOf } from '../net/listener.ts';
 import type { OpeningSettings } from '../net/opening.ts';
 import type { Clock, TimerHandle } from '../sync/clock.ts';
+import type { Scope } from '../sync/scope.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel } from '../transport/contract.ts';
 import type { Admission } from './admission.ts';
-import type { LocalPermits } from './permits.ts';
+import type { LocalPermits, PermitStore } from './permits.ts';
 import type { Refusal } from './refusal.ts';
+import type { Served } from './served.ts';
 
 /** Connections that are taken in one go, before others get their turn. */
 const BURST = 64;
 
-/** Who serves what an intake lets in. */
+/** Who serves what an intake lets in, and is told what becomes of it. */
 export interface IntakeHost {
+  /** The scope in which the server was made, or undefined. */
+  readonly scope: Scope | undefined;
+  readonly clock: Clock;
   /** A connection came and has its permits. */
   accept(connection: Connection, intake: Intake): void;
   /** Its handshakes got as far as who it is: why it must not come in, or null. */
   known(connection: Connection, channel: Channel, intake: Intake): CloseReason | null | Promise<CloseReason | null>;
+  /** A connection is over. */
+  gone(served: Served, reason: CloseReason): void;
+  /** Its handler gives it away. */
+  detach(connection: Connection): void;
   /** Something stands in the way of accepting. */
-  trouble(error: PortsideError, intake: Intake): void;
+  trouble(error: PortsideError): void;
 }
 
 /**
@@ -31,14 +40,13 @@ export interface IntakeHost {
  */
 export class Intake implements Feeder {
   readonly listener: Listener;
+  readonly host: IntakeHost;
   /** What connections of this endpoint begin with, beyond being accepted; null when that is nothing. */
   readonly opening: OpeningSettings | null;
   readonly #feed: Feed;
   readonly #admission: Admission;
   /** This endpoint's own limit; null when it has none. */
   readonly #own: LocalPermits | null;
-  readonly #clock: Clock;
-  readonly #host: IntakeHost;
   readonly #home = new AsyncResource('PORTSIDE_SERVER');
   #open = false;
   /** Takes the waiting for a permit back. */
@@ -48,12 +56,11 @@ export class Intake implements Feeder {
   /** Since when it waits, by the clock; null when nobody does who is to be refused. */
   #since: number | null = null;
 
-  constructor(listener: Listener, admission: Admission, own: LocalPermits | null, clock: Clock, host: IntakeHost) {
+  constructor(listener: Listener, admission: Admission, own: LocalPermits | null, host: IntakeHost) {
     this.listener = listener;
     this.#admission = admission;
     this.#own = own;
-    this.#clock = clock;
-    this.#host = host;
+    this.host = host;
     this.#feed = feedOf(listener, this);
     const { opening } = settingsOf(listener);
     this.opening = opening !== null && (opening.atOnce || opening.proxy !== null) ? opening : null;
@@ -90,7 +97,7 @@ export class Intake implements Feeder {
   }
 
   trouble(error: PortsideError): void {
-    this.#host.trouble(error, this);
+    this.host.trouble(error);
   }
 
   ready(): void {
@@ -122,7 +129,7 @@ export class Intake implements Feeder {
     if (refusal === null) this.#accept(channel);
     else {
       this.give();
-      this.#admission.refuse(channel, refusal, channel.remote, this.#clear);
+      this.#admission.refuse(channel, refusal, channel.remote, this.clear);
     }
     return true;
   }
@@ -142,7 +149,7 @@ export class Intake implements Feeder {
       this.#admission.note(channel.remote, { kind: 'stopping' });
       return;
     }
-    this.#host.accept(connection, this);
+    this.host.accept(connection, this);
   }
 
   /** Whether a peer is one of the proxies whose word is taken. */
@@ -151,7 +158,7 @@ export class Intake implements Feeder {
   }
 
   /** Whether what is sent before any handshake is understood. */
-  get #clear(): boolean {
+  get clear(): boolean {
     return this.opening === null || !this.opening.atOnce;
   }
 
@@ -160,6 +167,12 @@ export class Intake implements Feeder {
     if (this.#admission.permits.take()) return true;
     this.#own?.give();
     return false;
+  }
+
+  /** Whose permits are all out: the endpoint's own, or the server's. */
+  get #scarce(): PermitStore {
+    const own = this.#own;
+    return own !== null && own.used >= own.limit ? own : this.#admission.permits;
   }
 
   #full(): void {
@@ -181,9 +194,9 @@ export class Intake implements Feeder {
     }
     this.#feed.want(false);
     if (this.#patience !== null) return;
-    const now = this.#clock.now();
+    const now = this.host.clock.now();
     this.#since ??= now;
-    this.#patience = this.#clock.after(Math.max(0, this.#since + patience - now), () => this.#lastLook());
+    this.#patience = this.host.clock.after(Math.max(0, this.#since + patience - now), () => this.#lastLook());
   }
 
   /** The first that waits has waited for long enough. */
@@ -200,16 +213,15 @@ export class Intake implements Feeder {
     const channel = this.#feed.take();
     if (channel === null) return false;
     const { remote } = channel;
-    const { limit } = this.#own !== null && this.#own.used >= this.#own.limit ? this.#own : this.#admission.permits;
-    this.#admission.refuse(channel, this.#screen(remote) ?? { kind: 'full', limit }, remote, this.#clear);
+    const { limit } = this.#scarce;
+    this.#admission.refuse(channel, this.#screen(remote) ?? { kind: 'full', limit }, remote, this.clear);
     return true;
   }
 
   /** Is woken once there may be a permit. */
   #waitForPermit(): void {
     if (this.#waits !== null) return;
-    const from = this.#own !== null && this.#own.used >= this.#own.limit ? this.#own : this.#admission.permits;
-    this.#waits = from.wait(() => {
+    this.#waits = this.#scarce.wait(() => {
       this.#waits = null;
       if (!this.#open) return;
       this.#feed.want(true);

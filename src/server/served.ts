@@ -1,47 +1,38 @@
 import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import type { Owner } from '../net/consumer.ts';
-import type { Clock } from '../sync/clock.ts';
-import type { Scope } from '../sync/scope.ts';
-import type { Intake } from './intake.ts';
-
-/** Who is told of the connections that a server has. */
-export interface Book {
-  /** The scope in which the server was made, or undefined. */
-  readonly scope: Scope | undefined;
-  readonly clock: Clock;
-  /** A connection is over. */
-  gone(served: Served, reason: CloseReason): void;
-  /** Its handler gives it away. */
-  detach(connection: Connection): void;
-}
+import type { Intake, IntakeHost } from './intake.ts';
 
 /** What a server knows of one of its connections. Small, as there is one for each. */
 export class Served implements Owner {
-  readonly book: Book;
   readonly intake: Intake;
   readonly connection: Connection;
   readonly id: number;
   /** Milliseconds from the server's start to the accept, rounded up, so that nothing that counts from it comes early. */
   readonly at: number;
-  /** Its place in the server's list. */
+  /** Its place in the server's list; -1 when it is in it no more. */
   index = -1;
-  /** Under which client it is counted; null while it is not. */
-  client: string | null = null;
-  /** Whether its handler has begun. */
-  begun = false;
-  /** Whether its handler, a function, has returned or thrown. */
-  returned = false;
+  /** How far it has come: its handler has not begun; has begun; is a function, and has returned or thrown. */
+  stage: 'opening' | 'serving' | 'returned' = 'opening';
 
-  constructor(book: Book, intake: Intake, connection: Connection, id: number, at: number) {
-    this.book = book;
+  constructor(intake: Intake, connection: Connection, id: number, at: number) {
     this.intake = intake;
     this.connection = connection;
     this.id = id;
     this.at = at;
   }
 
+  /** Who serves it. */
+  get host(): IntakeHost {
+    return this.intake.host;
+  }
+
+  /** Whether its handler has begun. */
+  get begun(): boolean {
+    return this.stage !== 'opening';
+  }
+
   over(_connection: Connection, reason: CloseReason): void {
-    this.book.gone(this, reason);
+    this.host.gone(this, reason);
   }
 }

@@ -358,7 +358,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
       const begun = new Drain(host, times, this.#clock, this.#random);
       this.#service.drain = begun;
       this.#go('draining');
-      begun.begin();
+      begun.begin(times.lead);
       void begun.done.then(async (ledger) => {
         await this.#finish(given);
         this.#service.admission.close();

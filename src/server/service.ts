@@ -7,8 +7,6 @@ import type { DeadlineOptions } from '../net/deadlines.ts';
 import { isIdle } from '../net/idle.ts';
 import { closedError } from '../net/link-errors.ts';
 import { settingsOf } from '../net/listener.ts';
-import { HANDSHAKE_TIMEOUT } from '../net/opening.ts';
-import { effectiveRemote } from '../net/proxy-in.ts';
 import type { Clock } from '../sync/clock.ts';
 import { currentScope } from '../sync/scope.ts';
 import type { Scope } from '../sync/scope.ts';
@@ -16,21 +14,22 @@ import type { Address } from '../transport/address.ts';
 import type { Channel } from '../transport/contract.ts';
 import { Admission } from './admission.ts';
 import type { AdmissionHost } from './admission.ts';
-import { current, enterNobody, leave } from './ambient.ts';
+import { current } from './ambient.ts';
 import { closeChannel, detachChannel, handlerErrorChannel, refusedChannel, startChannel } from './channels.ts';
+import { Clients } from './clients.ts';
+import type { ClientsHost } from './clients.ts';
 import { dispatchOf, tellDraining } from './dispatch.ts';
-import { isThenable } from './protocol-consumer.ts';
-import type { Fail } from './protocol-consumer.ts';
 import type { Begin } from './dispatch.ts';
 import type { Drain } from './drain.ts';
+import type { ServerEvents } from './events.ts';
 import type { Handler } from './handler.ts';
 import { hardClose, tellFailure } from './hard-close.ts';
+import { callHook } from './hook.ts';
 import type { Intake, IntakeHost } from './intake.ts';
 import type { ServerOptions } from './options.ts';
+import type { Fail } from './protocol-consumer.ts';
 import type { Refusal } from './refusal.ts';
 import { Served } from './served.ts';
-import type { Book } from './served.ts';
-import type { ServerEvents } from './events.ts';
 import type { Server } from './server.ts';
 import { reasonName } from './status.ts';
 import type { ConnectionStatus } from './status.ts';
@@ -40,7 +39,7 @@ import { Verbose } from './verbose.ts';
 export type Emit = <K extends keyof ServerEvents>(name: K, ...args: ServerEvents[K]) => void;
 
 /** A server's connections: from the accept to the end, with everything that is counted. */
-export class Service implements IntakeHost, AdmissionHost, Book {
+export class Service implements IntakeHost, AdmissionHost, ClientsHost {
   readonly admission: Admission;
   readonly verbose: Verbose | null;
   readonly connections: Served[] = [];
@@ -60,9 +59,9 @@ export class Service implements IntakeHost, AdmissionHost, Book {
   readonly #server: Server;
   readonly #handler: Handler;
   readonly #options: ServerOptions;
-  readonly #clock: Clock;
   readonly #emit: Emit;
   readonly #begin: Begin;
+  readonly #clients: Clients;
   /** Open connections whose handlers have begun. */
   #begun = 0;
 
@@ -70,12 +69,13 @@ export class Service implements IntakeHost, AdmissionHost, Book {
     this.#server = server;
     this.#handler = handler;
     this.#options = options;
-    this.#clock = this.clock = clock;
+    this.clock = clock;
     this.#emit = emit;
     const { verbose = false, log } = options;
     this.verbose =
       verbose === false || log === undefined ? null : new Verbose(verbose, log, (error) => this.failed(error));
     this.admission = new Admission(options, clock, this);
+    this.#clients = new Clients(this.admission, clock, this);
     this.#begin = dispatchOf(handler, server, options.ambient ?? true, this.fail);
   }
 
@@ -88,14 +88,14 @@ export class Service implements IntakeHost, AdmissionHost, Book {
   /** It has its permits, and is served when its handshakes are over and its client may have one more. */
   accept(connection: Connection, intake: Intake): void {
     this.accepted += 1;
-    const served = new Served(this, intake, connection, this.accepted, Math.ceil(this.#clock.now() - this.began));
+    const served = new Served(intake, connection, this.accepted, Math.ceil(this.clock.now() - this.began));
     served.index = this.connections.push(served) - 1;
     const inside = link(connection);
     inside.owner = served;
     this.verbose?.accepted(served);
     if (inside.reason !== null) this.gone(served, inside.reason);
     else if (intake.opening !== null) void this.#whenOpened(served);
-    else this.#countThenServe(served);
+    else this.#clients.admit(served);
   }
 
   async #whenOpened(served: Served): Promise<void> {
@@ -105,121 +105,22 @@ export class Service implements IntakeHost, AdmissionHost, Book {
       // The connection's reason tells it.
       return;
     }
-    // It came before clients were counted one by one, or was counted by who it turned out to be.
-    if (served.client === null) this.#countThenServe(served);
-    else this.#serve(served);
+    this.#clients.admit(served);
   }
 
-  #countThenServe(served: Served): void {
-    const client = this.admission.countsClients ? this.#clientOf(served) : null;
-    if (client === null) {
-      this.#serve(served);
-      return;
-    }
-    const may = this.admission.permits.takeFor(client);
-    if (typeof may === 'boolean') this.#decide(served, client, may);
-    else void this.#whenGranted(served, client, may);
+  known(connection: Connection, channel: Channel, intake: Intake): Promise<CloseReason | null> {
+    return this.#clients.known(connection, channel, intake);
   }
 
-  #decide(served: Served, client: string, granted: boolean): void {
-    if (!granted) this.#refuse(served, client, link(served.connection).channel);
-    else if (this.#keep(served, client)) this.#serve(served);
-  }
-
-  /** The store of permits is elsewhere. Until it answers nothing is read. */
-  async #whenGranted(served: Served, client: string, may: Promise<boolean>): Promise<void> {
-    const inside = link(served.connection);
-    const late = this.#clock.after(HANDSHAKE_TIMEOUT, () => inside.miss('handshake', HANDSHAKE_TIMEOUT));
-    // An end that comes first is not to wait for the store.
-    inside.onClose(() => late.cancel());
-    try {
-      this.#decide(served, client, await may);
-    } catch (error) {
-      this.failed(error);
-      inside.destroy('reset', { kind: 'aborted', cause: error });
-    } finally {
-      late.cancel();
-    }
-  }
-
-  /** Who is counted for a connection: null when a proxy speaks for itself. */
-  #clientOf({ connection, intake }: Served): string | null {
-    const proxy = intake.opening === null ? null : connection.proxy;
-    return proxy !== null && effectiveRemote(proxy) === null ? null : this.admission.clientOf(connection.remote);
-  }
-
-  /** Notes the client's permit, or gives it back when the connection is over already. */
-  #keep(served: Served, client: string): boolean {
-    if (served.index === -1) {
-      this.admission.permits.giveFor(client);
-      return false;
-    }
-    served.client = client;
-    return true;
-  }
-
-  /** Counts those that are in already, before there is a limit for each client. They stay, however many they are. */
+  /** Counts those that are in already, before there is a limit for each client. */
   countClients(): void {
-    for (const served of this.connections) {
-      if (served.client !== null || !served.begun) continue;
-      const client = this.#clientOf(served);
-      if (client === null) continue;
-      const counted = this.admission.permits.takeFor(client);
-      if (counted === true) served.client = client;
-      else if (counted !== false) {
-        counted.then(
-          (granted) => granted && this.#keep(served, client),
-          (error: unknown) => this.failed(error),
-        );
-      }
-    }
+    this.#clients.countAll(this.connections);
   }
 
-  /** Stage two, on the plain way: the client has all it may have. */
-  #refuse(served: Served, client: string, channel: Channel): void {
-    const inside = link(served.connection);
-    if (inside.closing) return;
-    const refusal: Refusal = { kind: 'client-full', client, limit: this.admission.permits.perClient };
-    const { remote } = inside;
-    inside.giveUp({ kind: 'refused', refusal });
-    this.admission.refuse(channel, refusal, remote, true);
-  }
-
-  /** Stage two, between the PROXY header and TLS: the client is known. */
-  async known(connection: Connection, channel: Channel, intake: Intake): Promise<CloseReason | null> {
-    const served = link(connection).owner;
-    if (!(served instanceof Served)) return null;
-    const client = this.#clientOf(served);
-    if (client === null) return null;
-    const { remote } = connection;
-    // Anybody else was looked at by its socket.
-    const screened = intake.passesOn(channel.remote) ? this.admission.screen(remote) : null;
-    let refusal: Refusal | null;
-    try {
-      refusal = screened ?? (await this.#clientFull(served, client));
-    } catch (error) {
-      this.failed(error);
-      channel.destroy('reset');
-      return { kind: 'aborted', cause: error };
-    }
-    if (refusal === null) return null;
-    this.admission.refuse(channel, refusal, remote, intake.opening === null || !intake.opening.atOnce);
-    return { kind: 'refused', refusal };
-  }
-
-  async #clientFull(served: Served, client: string): Promise<Refusal | null> {
-    if (!this.admission.countsClients) return null;
-    const { permits } = this.admission;
-    const granted = await permits.takeFor(client);
-    if (granted) this.#keep(served, client);
-    return granted || link(served.connection).closing
-      ? null
-      : { kind: 'client-full', client, limit: permits.perClient };
-  }
-
-  #serve(served: Served): void {
+  /** Its client may have it: its handler begins. */
+  serve(served: Served): void {
     if (served.index === -1 || link(served.connection).closing) return;
-    served.begun = true;
+    served.stage = 'serving';
     this.#begun += 1;
     const { connection, id } = served;
     this.verbose?.started(served, this.#begun);
@@ -239,7 +140,7 @@ export class Service implements IntakeHost, AdmissionHost, Book {
       this.admission.note(connection.remote, { kind: 'proxy', error: reason.error });
     else if (reason.kind === 'refused' && reason.refusal.kind === 'handshakes-full')
       this.admission.note(connection.remote, reason.refusal as Refusal);
-    this.verbose?.closed(served, reason, Math.max(0, this.#clock.now() - this.began - served.at));
+    this.verbose?.closed(served, reason, Math.max(0, this.clock.now() - this.began - served.at));
     if (closeChannel.hasSubscribers) closeChannel.publish({ server: this.#server, connection, id, reason });
     this.#emit('close', connection, reason, id);
   }
@@ -253,10 +154,11 @@ export class Service implements IntakeHost, AdmissionHost, Book {
     }
     served.index = -1;
     if (served.begun) this.#begun -= 1;
-    if (served.client !== null) this.admission.permits.giveFor(served.client);
+    this.#clients.forget(served);
     this.drain?.gone(served, reason);
     served.intake.give();
   }
+
   refused(remote: Address, refusal: Refusal): void {
     this.verbose?.refused(remote, refusal);
     if (refusedChannel.hasSubscribers) refusedChannel.publish({ server: this.#server, remote, refusal });
@@ -290,30 +192,18 @@ export class Service implements IntakeHost, AdmissionHost, Book {
     const mayKeep = !hopeless && typeof this.#handler !== 'function';
     const ends = tellFailure(connection, error, () => this.report(error, connection) === 'keep' && mayKeep);
     // One that was given away is its new owner's.
-    if (!ends || !(owner instanceof Served) || owner.book !== this) return;
-    this.#hardClose(connection, { kind: 'aborted', cause: error });
+    if (!ends || !(owner instanceof Served) || owner.host !== this) return;
+    this.hardClose(connection, { kind: 'aborted', cause: error });
   };
 
   /** Tells an error to who is there to hear it. */
   report(error: unknown, connection: Connection | undefined): 'keep' | void {
     this.errors += 1;
     const { onError } = this.#options;
-    if (onError === undefined) {
-      this.#publish(error, connection);
-      return undefined;
-    }
-    // What it prints is not for the client.
-    const before = enterNobody();
-    try {
-      const answer: unknown = onError(error, connection, this.#server);
-      if (isThenable(answer)) answer.then(undefined, (again: unknown) => this.#publish(again, connection));
-      return answer === 'keep' ? 'keep' : undefined;
-    } catch (again) {
-      this.#publish(again, connection);
-      return undefined;
-    } finally {
-      leave(before);
-    }
+    const publish = (what: unknown): void => this.#publish(what, connection);
+    if (onError === undefined) publish(error);
+    else if (callHook(() => onError(error, connection, this.#server), publish) === 'keep') return 'keep';
+    return undefined;
   }
 
   #publish(error: unknown, connection: Connection | undefined): void {
@@ -321,11 +211,7 @@ export class Service implements IntakeHost, AdmissionHost, Book {
     this.#emit('error', error, connection);
   }
 
-  hardClose(served: Served, why: CloseReason): void {
-    this.#hardClose(served.connection, why);
-  }
-
-  #hardClose(connection: Connection, why: CloseReason): void {
+  hardClose(connection: Connection, why: CloseReason): void {
     hardClose(connection, why, this.#options.prepareHardClose, (error) => void this.report(error, connection));
   }
 
@@ -336,11 +222,11 @@ export class Service implements IntakeHost, AdmissionHost, Book {
     const inside = link(connection);
     const { owner } = inside;
     const detail = inside.detail('detach');
-    if (!(owner instanceof Served) || owner.book !== this || !owner.begun)
+    if (!(owner instanceof Served) || owner.host !== this || !owner.begun)
       throw new PortsideError('ERR_PORTSIDE_STATE', 'the connection is not one that this server serves', detail);
     // Without an async context a function can't be told from another connection's.
     const known = (this.#options.ambient ?? true) || typeof this.#handler !== 'function';
-    if (owner.returned || (known && current() !== connection)) {
+    if (owner.stage === 'returned' || (known && current() !== connection)) {
       throw new PortsideError(
         'ERR_PORTSIDE_STATE',
         'a connection can be detached by its own handler only, while that runs',
@@ -364,7 +250,7 @@ export class Service implements IntakeHost, AdmissionHost, Book {
       const { deadlines } = settingsOf(listener);
       Object.assign(deadlines, deadlinesOf(changes, deadlines));
     }
-    const now = this.#clock.now() - this.began;
+    const now = this.clock.now() - this.began;
     for (const { connection, at } of this.connections) {
       const inside = link(connection);
       inside.watchOver(inside.settings.deadlines, now - at);
@@ -377,7 +263,7 @@ export class Service implements IntakeHost, AdmissionHost, Book {
   }
 
   list(): ConnectionStatus[] {
-    const now = this.#clock.now() - this.began;
+    const now = this.clock.now() - this.began;
     return this.connections
       .toSorted((a, b) => a.id - b.id)
       .map(({ id, connection, at, begun }) => {

@@ -11,10 +11,12 @@ import type { Clock, TimerHandle } from '../sync/clock.ts';
 import { currentClock } from '../sync/scope.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
-import { enterNobody, leave, runAs } from './ambient.ts';
+import { runAs } from './ambient.ts';
 import { handlerErrorChannel } from './channels.ts';
+import { Countdown } from './countdown.ts';
 import { finish, settle } from './dispatch.ts';
 import { hardClose, tellFailure } from './hard-close.ts';
+import { callHook } from './hook.ts';
 import { Verbose, peerName } from './verbose.ts';
 
 /** Requests that are taken in one go, before others get their turn. */
@@ -85,8 +87,8 @@ export class ThunkServer implements AsyncDisposable {
   /** Wakes who waits for a request to be over. */
   #room: (() => void) | null = null;
   #rest: TimerHandle | null = null;
-  #force: TimerHandle | null = null;
-  #forcedAt = Infinity;
+  /** Until those that are left are ended. */
+  readonly #force: Countdown = new Countdown(this.#clock, () => this.#forceAll());
 
   /** @internal */
   constructor(listener: Listener, thunk: () => unknown, options: ThunkOptions) {
@@ -136,12 +138,7 @@ export class ThunkServer implements AsyncDisposable {
       for (const connection of this.#open.keys()) this.#drain(connection);
       this.#acceptNoMore();
     }
-    const at = this.#clock.now() + grace;
-    if (this.#open.size === 0 || at >= this.#forcedAt) return this.closed;
-    this.#forcedAt = at;
-    this.#force?.cancel();
-    if (grace === 0) this.#forceAll();
-    else this.#force = this.#clock.after(grace, () => this.#forceAll());
+    if (this.#open.size > 0) this.#force.within(grace);
     return this.closed;
   }
 
@@ -257,25 +254,16 @@ export class ThunkServer implements AsyncDisposable {
 
   #check(): void {
     if (!this.#stopping || this.#open.size > 0) return;
-    this.#force?.cancel();
+    this.#force.cancel();
     this.#over.resolve();
   }
 
   #report(error: unknown, connection: Connection | undefined): void {
     this.#errors += 1;
     const { onError } = this.#options;
-    if (onError === undefined) return this.#publish(error, connection);
-    // What it prints is not for the client.
-    const before = enterNobody();
-    try {
-      settle(
-        () => onError(error, connection),
-        () => {},
-        (again) => this.#publish(again, connection),
-      );
-    } finally {
-      leave(before);
-    }
+    const publish = (what: unknown): void => this.#publish(what, connection);
+    if (onError === undefined) publish(error);
+    else callHook(() => onError(error, connection), publish);
   }
 
   #publish(error: unknown, connection: Connection | undefined): void {

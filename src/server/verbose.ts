@@ -112,19 +112,10 @@ export function describeReason(reason: CloseReason): string {
     case 'released':
       return 'given to another owner';
     case 'timeout':
-      return `${DEADLINES[reason.deadline]} deadline of ${reason.after} ms`;
+      return `${reason.deadline === 'firstByte' ? 'first byte' : reason.deadline} deadline of ${reason.after} ms`;
     case 'drained':
       return reason.idle ? 'idle at the end of the server' : 'forced at the end of the server';
     case 'refused':
       return `refused: ${reason.refusal.kind}`;
   }
 }
-
-const DEADLINES = {
-  handshake: 'handshake',
-  firstByte: 'first byte',
-  idle: 'idle',
-  read: 'read',
-  write: 'write',
-  life: 'life',
-} as const;

@@ -5,6 +5,26 @@ import { more } from '../../src/codec/codec.ts';
 import { ProxyHeaderDecoder } from '../../src/codec/proxy-header.ts';
 import type { ProxyHeader, ProxyHeaderOptions } from '../../src/codec/proxy-header.ts';
 
+export const INVALID = 'ERR_PORTSIDE_PROXY_HEADER';
+export const UNEXPECTED_END = 'ERR_PORTSIDE_UNEXPECTED_END';
+
+/** What a header without extensions tells of them. */
+export const plain: Omit<ProxyHeader, 'version' | 'command' | 'source' | 'destination' | 'transport'> = {
+  alpn: null,
+  authority: null,
+  uniqueId: null,
+  netns: null,
+  ssl: null,
+  tlvs: [],
+};
+
+/** Two addresses, and their bytes in version 2. */
+export const inet = {
+  source: { family: 'ipv4', host: '10.0.0.1', port: 56_316 },
+  destination: { family: 'ipv4', host: '192.168.1.11', port: 443 },
+} as const;
+export const INET = '0a000001c0a8010bdbfc01bb';
+
 /** What became of an input: the header, the error's code and message, and what was left behind it. */
 export interface Outcome {
   readonly header: ProxyHeader | null;
@@ -51,6 +71,21 @@ export function splitInvariant(bytes: Uint8Array, options?: ProxyHeaderOptions):
   const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
   assert.deepEqual(outcomeOf(single, options), whole, 'byte by byte');
   return whole;
+}
+
+/** The header that an input begins with, however it is cut; fails unless `rest` is what follows it. */
+export function headerOf(bytes: Uint8Array, rest = ''): ProxyHeader {
+  const outcome = splitInvariant(bytes);
+  assert.ok(outcome.header !== null, outcome.message);
+  assert.equal(outcome.rest, rest);
+  return outcome.header;
+}
+
+/** Fails unless an input is refused with these words, however it is cut. */
+export function refused(bytes: Uint8Array, says: RegExp, code: string = INVALID): void {
+  const outcome = splitInvariant(bytes);
+  assert.equal(outcome.code, code, JSON.stringify(outcome));
+  assert.match(outcome.message, says);
 }
 
 export const SIGNATURE = '0d0a0d0a000d0a515549540a';

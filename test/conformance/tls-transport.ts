@@ -63,7 +63,7 @@ class TlsAcceptor implements Acceptor {
     this.#closed = true;
     this.#wanted = false;
     this.#inner.close();
-    for (const handshake of this.#handshakes) handshake.cancel();
+    for (const handshake of this.#handshakes) handshake.cancel('drop');
     for (const channel of this.#waiting.splice(0)) channel.destroy('reset');
   }
 
@@ -125,7 +125,7 @@ class TlsDial implements Dial {
       // A handshake leaves Nagle's algorithm waiting for a delayed acknowledgement: what is sent next would not be on its way at once, as the suite takes it to be.
       channel.set({ kind: 'noDelay', on: true });
       this.#handshake = secureClient(channel, options, 'localhost', []);
-      if (this.#cancelled) this.#handshake.cancel();
+      if (this.#cancelled) this.#handshake.cancel('drop');
       return this.#handshake.result;
     });
   }
@@ -133,7 +133,7 @@ class TlsDial implements Dial {
   cancel(): void {
     this.#cancelled = true;
     this.#inner.cancel();
-    this.#handshake?.cancel();
+    this.#handshake?.cancel('drop');
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { OptionsError, checkValue } from '../../src/base/options.ts';
 import { AddressList, addressListRule, isAddressEntry } from '../../src/net/address-list.ts';
-import { formatIPv4, formatIPv6 } from '../../src/net/address-words.ts';
+import { formatIPv4, formatIPv6 } from '../../src/codec/address-words.ts';
 import { tcpAddress } from '../../src/transport/address.ts';
 
 /** A network, with how long an address of its family is. */

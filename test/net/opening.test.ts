@@ -249,6 +249,23 @@ onEachNet('the beginning of a connection', (net) => {
     await noLeaks();
   });
 
+  test('`abort` resets a connection in each of its handshakes', async () => {
+    for (const [what, options, said] of [
+      ['the header', { proxy, tls: serverTls() }, 'PROXY'],
+      ['TLS', { tls: serverTls() }, ''],
+      ['TLS behind a header', { proxy, tls: serverTls() }, header],
+      ['the middle of TLS', { tls: serverTls() }, Uint8Array.of(22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3)],
+    ] as const) {
+      const { server, client } = await pairOn(net, { server: options });
+      const heard = outcomeOf(client.read());
+      if (said.length > 0) void client.write(said);
+      await turns(8);
+      server.abort();
+      assert.equal(await heard, 'ECONNRESET', what);
+      assert.equal((await server.closed).kind, 'aborted');
+    }
+  });
+
   test('what comes while a handshake waits for its turn is not lost', async () => {
     const context = await TlsServerContext.create(serverTls({ maxHandshakes: 1 }));
     const stalled = await pairOn(net);

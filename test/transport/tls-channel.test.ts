@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { afterEach, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import type { Channel, Sink, Transport } from '../../src/transport/contract.ts';
 import { memoryNetwork } from '../../src/transport/memory/memory-network.ts';
 import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { secureClient, secureServer } from '../../src/transport/tls/handshake.ts';
 import { certificates } from '../support/certificates.ts';
-import { watchLeaks } from '../support/leaks.ts';
-import { unhandled } from '../support/unhandled.ts';
+import { leavesNothing } from '../support/leaves-nothing.ts';
 import { Ear } from './memory-support.ts';
 import {
   endAll,
@@ -24,16 +23,7 @@ import {
 
 const pems = certificates();
 
-let checkLeaks: () => Promise<void>;
-let strays: () => Promise<unknown[]>;
-beforeEach(() => {
-  checkLeaks = watchLeaks();
-  strays = unhandled();
-});
-afterEach(async () => {
-  assert.deepEqual(await strays(), []);
-  await checkLeaks();
-});
+leavesNothing();
 
 function digest(chunks: readonly Uint8Array[]): string {
   const hash = createHash('sha256');

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { test } from 'node:test';
 import { PortsideError, isPortsideError } from '../../src/base/errors.ts';
-import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { secureClient, secureServer } from '../../src/transport/tls/handshake.ts';
 import { certificates } from '../support/certificates.ts';
-import { watchLeaks } from '../support/leaks.ts';
-import { unhandled } from '../support/unhandled.ts';
+import { leavesNothing } from '../support/leaves-nothing.ts';
 import { Ear } from './memory-support.ts';
 import {
   accepting,
@@ -25,16 +23,7 @@ import {
 
 const pems = certificates();
 
-let checkLeaks: () => Promise<void>;
-let strays: () => Promise<unknown[]>;
-beforeEach(() => {
-  checkLeaks = watchLeaks();
-  strays = unhandled();
-});
-afterEach(async () => {
-  assert.deepEqual(await strays(), []);
-  await checkLeaks();
-});
+leavesNothing();
 
 onEach('a handshake', (transport) => {
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -232,8 +221,8 @@ onEach('a handshake', (transport) => {
     const ear = new Ear(client);
     const handshake = secureServer(server, context, []);
     await turns();
-    handshake.cancel();
-    handshake.cancel();
+    handshake.cancel('drop');
+    handshake.cancel('drop');
     assert.equal(failed(await outcomeOf(handshake)).code, 'ERR_PORTSIDE_ABORTED');
     await until(() => ear.closed !== null || ear.end_, 'the end at the other side');
     const second = await plainPair(transport);
@@ -241,23 +230,43 @@ onEach('a handshake', (transport) => {
     const begun = secureClient(second.client, { ca: pems.ca }, 'localhost', []);
     await until(() => quiet.bytes > 0, 'the hello');
     const late = new PortsideError('ERR_PORTSIDE_TIMEOUT', 'too late');
-    begun.cancel(late);
+    begun.cancel('drop', late);
     assert.equal(await outcomeOf(begun), late);
     await until(() => quiet.closed !== null || quiet.end_, 'the end at the server');
     await endAll(ear, quiet);
   });
 
+  test('called off with a reset ends the connection by that, on whichever side and at each step', async () => {
+    const context = await serverContext();
+    for (const side of ['server', 'client'] as const) {
+      for (const begun of [false, true]) {
+        const pair = await plainPair(transport);
+        const ear = new Ear(side === 'server' ? pair.client : pair.server);
+        const handshake =
+          side === 'server'
+            ? secureServer(pair.server, context, [])
+            : secureClient(pair.client, { ca: pems.ca }, 'localhost', []);
+        if (begun) await turns();
+        handshake.cancel('reset');
+        assert.equal(failed(await outcomeOf(handshake)).code, 'ERR_PORTSIDE_ABORTED');
+        await until(() => ear.closed !== null || ear.end_, 'the end at the other side');
+        assert.equal(ear.closed?.kind, 'reset', `${side} ${String(begun)}`);
+        await endAll(ear);
+      }
+    }
+  });
+
   test('called off before it began, and after it is done', async () => {
     const { client, server } = await plainPair(transport);
     const handshake = secureServer(server, await serverContext(), []);
-    handshake.cancel();
+    handshake.cancel('drop');
     assert.equal(failed(await outcomeOf(handshake)).code, 'ERR_PORTSIDE_ABORTED');
     await endAll(new Ear(client));
     const pair = await plainPair(transport);
     const begun = secureServer(pair.server, await serverContext(), []);
     const other = await outcomeOf(secureClient(pair.client, { ca: pems.ca }, 'localhost', []));
     const done = secured(await outcomeOf(begun));
-    begun.cancel();
+    begun.cancel('drop');
     const ear = new Ear(done);
     secured(other).send(text('alive'));
     await until(() => ear.text === 'alive', 'the bytes');
@@ -407,87 +416,4 @@ onEach('a handshake', (transport) => {
     await until(() => one.closed !== null && two.closed !== null, 'the close');
     assert.deepEqual([one.closed, two.closed], [{ kind: 'ended' }, { kind: 'ended' }]);
   });
-});
-
-describe('session tickets', () => {
-  /** Whether a session of one server is resumed by another. */
-  async function moves(
-    from: Parameters<typeof serverContext>[0],
-    to: Parameters<typeof serverContext>[0],
-    client = {},
-  ): Promise<boolean> {
-    const sessions: Uint8Array[] = [];
-    const first = await shake(nodeTransport, await serverContext(from), {
-      ...client,
-      onSession: (session) => sessions.push(session),
-    });
-    const ears = [new Ear(secured(first.server)), new Ear(secured(first.client))] as const;
-    await until(() => sessions.length > 0, 'a session');
-    await endAll(...ears);
-    const second = await shake(nodeTransport, await serverContext(to), { ...client, session: sessions.at(-1) });
-    const { resumed } = secured(second.server).tls;
-    await endAll(second.server, second.client);
-    return resumed;
-  }
-
-  test('are taken by another context with the same keys, and by no other', async () => {
-    const ticketKeys = new Uint8Array(48).fill(7);
-    assert.equal(await moves({ ticketKeys }, { ticketKeys }), true);
-    assert.equal(await moves({ ticketKeys }, { ticketKeys: new Uint8Array(48).fill(8) }), false);
-    assert.equal(await moves({}, {}), false);
-  });
-
-  test('of a client that was verified are taken, with its certificate, but not where other clients are let in', async () => {
-    const ticketKeys = new Uint8Array(48).fill(7);
-    const strict = { ticketKeys, clientCertificate: 'require', ca: pems.ca } as const;
-    assert.equal(await moves(strict, strict, pems.client), true);
-    // A ticket that no certificate was asked for must not open a door where one is required.
-    assert.equal(await moves({ ticketKeys }, strict, pems.client), false);
-    assert.equal(await moves(strict, { ...strict, ca: [pems.ca, pems.strangerCa] }, pems.client), false);
-  });
-
-  test('are for one name: a session is not offered to a server of another, nor kept of one that is not verified', async () => {
-    const ticketKeys = new Uint8Array(48).fill(7);
-    const other = { ...pems.other, ticketKeys };
-    const kept = async (name: string, rejectUnauthorized: boolean): Promise<Uint8Array[]> => {
-      const sessions: Uint8Array[] = [];
-      const onSession = (session: Uint8Array): void => void sessions.push(session);
-      const first = await shake(nodeTransport, await serverContext(other), { onSession, rejectUnauthorized }, name);
-      const ears = [new Ear(secured(first.server)), new Ear(secured(first.client))] as const;
-      secured(first.server).send(text('behind the tickets'));
-      await until(() => ears[1].bytes > 0, 'bytes');
-      await endAll(...ears);
-      return sessions;
-    };
-    const [session] = await kept('other.example.org', true);
-    assert.ok(session !== undefined);
-    const second = await shake(nodeTransport, await serverContext(other), { session }, 'localhost');
-    assert.equal(failed(second.client).code, 'ERR_PORTSIDE_TLS');
-    assert.match(failed(second.client).message, /for another name/u);
-    await endAll(second.server);
-    assert.deepEqual(await kept('localhost', false), []);
-    const third = await shake(
-      nodeTransport,
-      await serverContext(other),
-      { session: text('no session') },
-      'other.example.org',
-    );
-    assert.equal(secured(third.client).tls.resumed, false);
-    await endAll(third.server, third.client);
-  });
-});
-
-test('a client reads the files that its options name, and says what is wrong with them', async () => {
-  const { client, server } = await plainPair(nodeTransport);
-  const outcome = failed(
-    await outcomeOf(
-      secureClient(client, { ca: '/nowhere/ca.pem', ...pems.client, key: pems.server.key }, 'localhost', []),
-    ),
-  );
-  assert.equal(outcome.code, 'ERR_PORTSIDE_CERTIFICATE');
-  assert.match(outcome.message, /ca \(\/nowhere\/ca\.pem\) can't be read/u);
-  assert.match(outcome.message, /key does not fit/u);
-  const ear = new Ear(server);
-  await until(() => ear.end_ || ear.closed !== null, 'the end');
-  await endAll(ear);
 });

@@ -30,8 +30,8 @@ export interface TlsHandshake {
    * ERR_PORTSIDE_CLOSED when it was closed or ended on this side before; ERR_PORTSIDE_ABORTED or the error that was given after `cancel`.
    */
   readonly result: Promise<SecureChannel>;
-  /** Calls it off and destroys the connection at once. Does nothing once there is a result. */
-  cancel(error?: PortsideError): void;
+  /** Calls it off and destroys the connection at once, in that way. Does nothing once there is a result. */
+  cancel(how: 'drop' | 'reset', error?: PortsideError): void;
 }
 
 /**
@@ -95,7 +95,7 @@ class Handshake implements TlsHandshake, Sink {
     }
   }
 
-  cancel(error?: PortsideError): void {
+  cancel(how: 'drop' | 'reset', error?: PortsideError): void {
     if (this.#done) return;
     const remote = formatAddress(this.#place.remote);
     this.#fail(
@@ -104,6 +104,7 @@ class Handshake implements TlsHandshake, Sink {
           op: 'tls',
           remote,
         }),
+      how,
     );
   }
 
@@ -211,18 +212,23 @@ class Handshake implements TlsHandshake, Sink {
     });
   }
 
-  #fail(error: unknown): void {
+  #fail(error: unknown, how: 'drop' | 'reset' = 'drop'): void {
     if (this.#done) return;
     this.#done = true;
     const failure = handshakeFailure(error, this.#place);
     const channel = this.#channel;
     if (channel !== null) {
       channel.sink = deafSink;
-      channel.destroy('drop');
+      channel.destroy(how);
     }
     // Its listeners stay: what else is told of the failure has to be heard by somebody.
-    this.#socket?.destroy();
-    this.#carrier?.stream.destroy();
+    if (how === 'reset') {
+      // Node destroys what is above with it. Done here, within OpenSSL's reading, it would crash.
+      this.#carrier?.reset();
+    } else {
+      this.#socket?.destroy();
+      this.#carrier?.stream.destroy();
+    }
     this.#channel = null;
     this.#socket = null;
     this.#carrier = null;

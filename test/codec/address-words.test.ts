@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { addressWords, formatIPv4, formatIPv6, readAddress } from '../../src/net/address-words.ts';
+import { addressWords, formatIPv4, formatIPv6, readAddress } from '../../src/codec/address-words.ts';
 
 const runs = { numRuns: 2_000 };
 

@@ -27,7 +27,7 @@ export function readAddress(text: string, into: Uint32Array): 0 | 4 | 6 {
   // The first colon or dot tells the family. It is the third character or so, and the fifth at the latest.
   for (let i = 0; i < 5; i++) {
     const code = text.charCodeAt(i);
-    if (code === DOT) return readIPv4(text, 0, text.length, into) ? 4 : 0;
+    if (code === DOT) return readIPv4(text, into) ? 4 : 0;
     if (code !== COLON) continue;
     if (!readIPv6(text, into)) return 0;
     if (into[0] !== 0 || into[1] !== 0 || into[2] !== 0xffff) return 6;
@@ -37,8 +37,8 @@ export function readAddress(text: string, into: Uint32Array): 0 | 4 | 6 {
   return 0;
 }
 
-/** Reads the IPv4 address from `from` up to `to` into the last word; the others become 0. */
-function readIPv4(text: string, from: number, to: number, into: Uint32Array): boolean {
+/** Reads the IPv4 address from `from` up to `to` into the last word; the others become 0. False when it is none. */
+export function readIPv4(text: string, into: Uint32Array, from: number = 0, to: number = text.length): boolean {
   let value = 0;
   let part = -1;
   let dots = 0;
@@ -70,7 +70,8 @@ function hexDigit(code: number): number {
   return letter >= 0 && letter < 6 ? letter + 10 : -1;
 }
 
-function readIPv6(text: string, into: Uint32Array): boolean {
+/** Reads an IPv6 address, a mapped one as it is. A zone is passed over. False when it is none. */
+export function readIPv6(text: string, into: Uint32Array): boolean {
   let end = text.length;
   let count = 0;
   /** Where the groups were that `::` stands for. */
@@ -99,7 +100,7 @@ function readIPv6(text: string, into: Uint32Array): boolean {
     if (i < end && code === DOT) {
       const zone = text.indexOf('%', i);
       if (zone >= 0 && zone + 1 === end) return false;
-      if (count > GROUPS - 2 || !readIPv4(text, start, zone < 0 ? end : zone, into)) return false;
+      if (count > GROUPS - 2 || !readIPv4(text, into, start, zone < 0 ? end : zone)) return false;
       groups[count++] = into[3]! >>> 16;
       groups[count++] = into[3]!;
       end = i;
@@ -182,6 +183,15 @@ export function formatIPv6(words: Uint32Array): string {
     }
   }
   return text;
+}
+
+/** The words as the system writes IPv6 (inet_ntop(3)): as {@link formatIPv6}, with an IPv4 address for the end of what stands for one. */
+export function formatIPv6Mixed(words: Uint32Array): string {
+  if (words[0] === 0 && words[1] === 0) {
+    if (words[2] === 0xffff) return `::ffff:${formatIPv4(words)}`;
+    if (words[2] === 0 && words[3]! > 0xffff) return `::${formatIPv4(words)}`;
+  }
+  return formatIPv6(words);
 }
 
 function groupOf(words: Uint32Array, group: number): number {
