@@ -1,6 +1,7 @@
 /* What JavaScript calls. Numbers come back: a slot or a count, or -errno; nothing is thrown. */
 #include "portside.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGS = 6 };
+enum { ARGS = 7 };
 
 typedef struct {
   napi_env env;
@@ -57,9 +58,16 @@ static Slot *named(Call *c, int kind, int32_t *slot) {
   return s != NULL && s->kind == kind ? s : NULL;
 }
 
+/* The slot that the first two arguments name, if connections come out of it. */
+static Slot *source(Call *c, int32_t *slot) {
+  Slot *s = named(c, LISTENER, slot);
+  return s != NULL ? s : named(c, INBOX, slot);
+}
+
 #define CALL(name) static napi_value name(napi_env env, napi_callback_info info)
 #define BEGIN Call c; if (!begin(&c, env, info)) return number(env, -EINVAL); Loop *l = c.l; (void)l
 #define NAMED(kind) int32_t slot; Slot *s = named(&c, kind, &slot); if (s == NULL) return number(env, -EBADF)
+#define SOURCE int32_t slot; Slot *s = source(&c, &slot); if (s == NULL) return number(env, -EBADF)
 
 CALL(api_flush) {
   BEGIN;
@@ -95,23 +103,23 @@ CALL(api_listen) {
   return number(env, socket_listen(l, integer(&c, 0), host, (size_t)size, integer(&c, 2), integer(&c, 3), integer(&c, 4)));
 }
 
+/* A listening socket or an inbox: the slot of the channel that came, with its peer and its state in the control words. */
 CALL(api_accept) {
   BEGIN;
-  NAMED(LISTENER);
-  (void)s;
-  return number(env, socket_accept(l, slot));
+  SOURCE;
+  return number(env, s->kind == INBOX ? mailbox_take(l, s->box) : socket_accept(l, slot));
 }
 
 CALL(api_pending) {
   BEGIN;
-  NAMED(LISTENER);
+  SOURCE;
   struct pollfd ready = {.fd = s->fd, .events = POLLIN};
   return number(env, poll(&ready, 1, 0) > 0);
 }
 
 CALL(api_want) {
   BEGIN;
-  NAMED(LISTENER);
+  SOURCE;
   s->reading = integer(&c, 2) > 0;
   arm(l, slot);
   return number(env, s->registered == s->reading ? 0 : -ENOMEM);
@@ -221,6 +229,83 @@ CALL(api_adopt) {
   return number(env, socket_adopt(l, integer(&c, 0), integer(&c, 1) > 0));
 }
 
+/* Another descriptor of a listening socket, which is the caller's. */
+CALL(api_share) {
+  BEGIN;
+  NAMED(LISTENER);
+  int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+  return number(env, fd < 0 ? -errno : fd);
+}
+
+CALL(api_words) {
+  BEGIN;
+  char host[128];
+  int64_t size = text(&c, 0, host, sizeof host);
+  return number(env, size < 0 ? (int32_t)size : socket_words(l, host, integer(&c, 1)));
+}
+
+static bool real(Call *c, int at, double *value) {
+  return napi_get_value_double(c->env, c->at[at], value) == napi_ok;
+}
+
+CALL(api_mailbox) {
+  BEGIN;
+  return number(env, mailbox_open(l, integer(&c, 0)));
+}
+
+CALL(api_join) {
+  BEGIN;
+  double id;
+  return number(env, real(&c, 0, &id) ? mailbox_join(l, id) : -EINVAL);
+}
+
+/* give(slot, gen, mailbox, its gen, id, state, unread): the peer is in the control words. */
+CALL(api_give) {
+  BEGIN;
+  NAMED(CHANNEL);
+  Slot *out = slot_at(l, integer(&c, 2), integer(&c, 3));
+  double id;
+  if (out == NULL || out->kind != OUTBOX) return number(env, -EPIPE);
+  if (s->rest_len > 0 || s->closing) return number(env, -EBUSY);
+  if (!real(&c, 4, &id)) return number(env, -EINVAL);
+  int32_t state = integer(&c, 5);
+  Unread unread = {0};
+  if (state & STATE_UNREAD) {
+    char *from;
+    if (!bytes(&c, 6, 0, &from, &unread.length)) return number(env, -EINVAL);
+    unread.bytes = malloc(unread.length + 1);
+    if (unread.bytes == NULL) return number(env, -ENOMEM);
+    memcpy(unread.bytes, from, unread.length);
+  }
+  int32_t given = mailbox_give(l, slot, out->box, id, state, unread);
+  if (given < 0) free(unread.bytes);
+  return number(env, given);
+}
+
+/* What was read in another thread of the channel that was just taken; once. */
+CALL(api_unread) {
+  BEGIN;
+  Unread unread = l->unread;
+  l->unread = (Unread){0};
+  napi_value result = NULL;
+  void *data = NULL;
+  if (loop_buffer(l, unread.length, &data, &result) && unread.length > 0) memcpy(data, unread.bytes, unread.length);
+  free(unread.bytes);
+  return result;
+}
+
+CALL(api_untaken) {
+  BEGIN;
+  NAMED(OUTBOX);
+  return number(env, mailbox_untaken(l, s->box));
+}
+
+CALL(api_waiting) {
+  BEGIN;
+  NAMED(OUTBOX);
+  return number(env, mailbox_waiting(s->box));
+}
+
 CALL(api_close) {
   BEGIN;
   int32_t slot = integer(&c, 0);
@@ -285,7 +370,9 @@ NAPI_MODULE_INIT() {
   } all[] = {{"open", api_open},       {"flush", api_flush},   {"wake", api_wake},     {"ref", api_ref},         {"slab", api_slab},
              {"listen", api_listen},   {"accept", api_accept}, {"pending", api_pending}, {"want", api_want},     {"dial", api_dial},
              {"write", api_write},     {"recv", api_recv},     {"set", api_set},       {"address", api_address}, {"host", api_host},
-             {"release", api_release}, {"adopt", api_adopt},   {"close", api_close}};
+             {"release", api_release}, {"adopt", api_adopt},   {"close", api_close},
+             {"share", api_share},     {"words", api_words},   {"mailbox", api_mailbox}, {"join", api_join},     {"give", api_give},
+             {"unread", api_unread},   {"untaken", api_untaken}, {"waiting", api_waiting}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     napi_value fn;
     if (napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].call, NULL, &fn) != napi_ok) return NULL;

@@ -19,22 +19,27 @@ Slot *slot_at(Loop *l, int32_t slot, int32_t gen) {
   return s->kind != FREE && s->gen == gen ? s : NULL;
 }
 
+/* Whether there is memory for one slot more; `slot_new` does not fail then. */
+bool slot_ready(Loop *l) {
+  if (l->free_slot >= 0) return true;
+  int32_t more = l->nslots == 0 ? 64 : l->nslots;
+  Slot *slots = l->nslots >= 1 << 28 ? NULL : realloc(l->slots, (size_t)(l->nslots + more) * sizeof *slots);
+  if (slots == NULL) return false;
+  memset(slots + l->nslots, 0, (size_t)more * sizeof *slots);
+  for (int32_t i = l->nslots + more - 1; i >= l->nslots; i--) {
+    slots[i].fd = l->free_slot;
+    l->free_slot = i;
+  }
+  l->slots = slots;
+  l->nslots += more;
+  return true;
+}
+
 /* Takes the descriptor over: it is closed when there is no memory for a slot. */
 int32_t slot_new(Loop *l, int fd, int kind) {
-  if (l->free_slot < 0) {
-    int32_t more = l->nslots == 0 ? 64 : l->nslots;
-    Slot *slots = l->nslots >= 1 << 28 ? NULL : realloc(l->slots, (size_t)(l->nslots + more) * sizeof *slots);
-    if (slots == NULL) {
-      close(fd);
-      return -ENOMEM;
-    }
-    memset(slots + l->nslots, 0, (size_t)more * sizeof *slots);
-    for (int32_t i = l->nslots + more - 1; i >= l->nslots; i--) {
-      slots[i].fd = l->free_slot;
-      l->free_slot = i;
-    }
-    l->slots = slots;
-    l->nslots += more;
+  if (!slot_ready(l)) {
+    close(fd);
+    return -ENOMEM;
   }
   int32_t slot = l->free_slot;
   Slot *s = &l->slots[slot];
@@ -47,9 +52,13 @@ int32_t slot_new(Loop *l, int fd, int kind) {
 void slot_free(Loop *l, int32_t slot, bool close_fd) {
   Slot *s = &l->slots[slot];
   /* Closing takes a descriptor out of epoll, unless somebody else has a copy of it. */
-  if (s->registered && (!close_fd || s->adopted || s->kind == LISTENER)) epoll_ctl(l->ep, EPOLL_CTL_DEL, s->fd, NULL);
-  if (close_fd) close(s->fd);
-  free(s->rest);
+  if (s->registered && (!close_fd || s->adopted || s->kind == LISTENER || s->kind >= INBOX)) epoll_ctl(l->ep, EPOLL_CTL_DEL, s->fd, NULL);
+  if (s->kind == INBOX || s->kind == OUTBOX) {
+    mailbox_leave(s->box, s->kind == OUTBOX);
+  } else {
+    if (close_fd) close(s->fd);
+    free(s->rest);
+  }
   *s = (Slot){.fd = l->free_slot, .gen = (s->gen + 1) & INT32_MAX, .kind = FREE};
   l->free_slot = slot;
 }
@@ -59,7 +68,7 @@ void arm(Loop *l, int32_t slot) {
   Slot *s = &l->slots[slot];
   uint32_t want = 0;
   bool keep = false;
-  if (s->kind == LISTENER) {
+  if (s->kind == LISTENER || s->kind >= INBOX) {
     want = s->reading ? EPOLLIN : 0;
   } else if (s->kind == DIAL) {
     want = EPOLLOUT;

@@ -146,7 +146,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
       if (s == NULL) continue;
       if (s->kind == CHANNEL) channel_ready(l, slot, ready[i].events);
       else if (s->kind == DIAL) dial_ready(l, slot);
-      else emit(l, slot, EV_ACCEPT, 0, 0);
+      else if (s->kind != OUTBOX || mailbox_room(s->box)) emit(l, slot, EV_ACCEPT, 0, 0);
     }
     l->out = &l->results;
     if (l->ctl[CTL_EVENTS] > 0 && !turn(l)) break;
@@ -178,6 +178,11 @@ void loop_close(Loop *l) {
   for (int32_t i = 0; i < l->nslots; i++) {
     if (l->slots[i].kind != FREE) slot_free(l, i, true);
   }
+  free(l->unread.bytes);
+  l->unread = (Unread){0};
+  napi_delete_reference(l->env, l->slab_ref);
+  napi_delete_reference(l->env, l->turn_ref);
+  napi_delete_reference(l->env, l->self_ref);
   l->busy = true;
   l->open_handles = 3;
   uv_close((uv_handle_t *)l->poll, on_closed);

@@ -37,7 +37,7 @@ int uv_idle_stop(uv_idle_t *handle);
 
 /* Everything from here to `CTL_…` is shared with src/transport/native/layout.ts: change both, and LAYOUT in both, so that a
    binary of another build is not loaded. */
-enum { LAYOUT = 1 };
+enum { LAYOUT = 2 };
 enum { SLAB_BYTES = 256 * 1024, ARENA_BYTES = 256 * 1024, PIECE_BYTES = 64 * 1024, LEAST_READ = 16 * 1024 };
 enum { OPS = 4096, OP_INTS = 6, TUPLES = 1024, TUPLE_INTS = 5, RESULTS = 2 * OPS, CTL_INTS = 64 };
 
@@ -72,9 +72,17 @@ enum {
   CTL_SCOPE,
   CTL_HOST, /* 4 words: the address in network order */
   CTL_PATH = CTL_HOST + 4, /* bytes of the unix path */
+  CTL_ID,                  /* 2 words, a double: what a mailbox is known by, or what a channel was given under */
+  CTL_STATE = CTL_ID + 2,  /* STATE_… of the channel that was taken */
 };
 
-enum { FREE, CHANNEL, LISTENER, DIAL };
+/* What a connection brings along from another thread. */
+enum { STATE_ENDED = 1, STATE_SHUT = 2, STATE_UNREAD = 4 };
+
+enum { FREE, CHANNEL, LISTENER, DIAL, INBOX, OUTBOX };
+
+/* A bounded queue of connections from one thread to another; mailbox.c. */
+typedef struct Mailbox Mailbox;
 
 typedef struct {
   int fd; /* when free: the next free slot, or -1 */
@@ -83,8 +91,17 @@ typedef struct {
   uint8_t kind;
   bool registered, adopted, reading, eof, muted, want_out, shut, closing;
   uint32_t rest_at, rest_len; /* output taken from the arena or slab that the kernel had no room for */
-  char *rest;
+  union {
+    char *rest;
+    Mailbox *box; /* of an INBOX or OUTBOX, whose descriptor is the mailbox's */
+  };
 } Slot;
+
+/* Bytes that were read of a connection in another thread. */
+typedef struct {
+  char *bytes;
+  size_t length;
+} Unread;
 
 typedef struct {
   int32_t *at;
@@ -107,6 +124,7 @@ typedef struct {
   uv_idle_t *idle;
   int open_handles;
   bool busy;
+  Unread unread; /* of the channel that was just taken */
   napi_async_cleanup_hook_handle hook;
 } Loop;
 
@@ -120,6 +138,7 @@ bool loop_buffer(Loop *l, size_t bytes, void **data, napi_value *value);
 /* channel.c */
 void emit(Loop *l, int32_t slot, int code, int32_t a, int32_t b);
 Slot *slot_at(Loop *l, int32_t slot, int32_t gen);
+bool slot_ready(Loop *l);
 int32_t slot_new(Loop *l, int fd, int kind);
 void slot_free(Loop *l, int32_t slot, bool close_fd);
 void arm(Loop *l, int32_t slot);
@@ -134,7 +153,18 @@ int32_t socket_accept(Loop *l, int32_t slot);
 int32_t socket_dial(Loop *l, int kind, const char *host, size_t length, int32_t port, const char *local, int32_t local_port);
 int32_t socket_adopt(Loop *l, int fd, bool ended);
 int32_t socket_address(Loop *l, int32_t slot, bool peer, char path[128]);
+int32_t socket_words(Loop *l, const char *host, int32_t port);
 void dial_ready(Loop *l, int32_t slot);
+
+/* mailbox.c: a slot or 0, or -errno. Taking the unread bytes over is the caller's. */
+int32_t mailbox_open(Loop *l, int32_t capacity);
+int32_t mailbox_join(Loop *l, double id);
+void mailbox_leave(Mailbox *box, bool giver);
+int32_t mailbox_give(Loop *l, int32_t slot, Mailbox *box, double id, int state, Unread unread);
+int32_t mailbox_take(Loop *l, Mailbox *box);
+int32_t mailbox_untaken(Loop *l, Mailbox *box);
+int32_t mailbox_waiting(Mailbox *box);
+bool mailbox_room(Mailbox *box);
 
 enum { KIND_TCP, KIND_UNIX, KIND_FD };
 enum { LISTEN_REUSE_ADDRESS = 1, LISTEN_REUSE_PORT = 2, LISTEN_IPV6_ONLY = 4 };

@@ -69,7 +69,12 @@ static void tell(Loop *l, const Name *name, socklen_t length, char *path) {
   int32_t *ctl = l->ctl;
   memset(ctl + CTL_HOST, 0, 16);
   ctl[CTL_SCOPE] = ctl[CTL_PORT] = ctl[CTL_PATH] = 0;
-  if (name->any.sa_family == AF_INET) {
+  if (name->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&name->in6.sin6_addr)) {
+    /* An IPv4 address stays a number in JavaScript, whatever the listener is bound to. */
+    ctl[CTL_FAMILY] = 4;
+    ctl[CTL_PORT] = ntohs(name->in6.sin6_port);
+    memcpy(ctl + CTL_HOST, (const char *)&name->in6.sin6_addr + 12, 4);
+  } else if (name->any.sa_family == AF_INET) {
     ctl[CTL_FAMILY] = 4;
     ctl[CTL_PORT] = ntohs(name->in.sin_port);
     memcpy(ctl + CTL_HOST, &name->in.sin_addr, 4);
@@ -147,6 +152,7 @@ int32_t socket_accept(Loop *l, int32_t slot) {
     int fd = accept4(l->slots[slot].fd, &name.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       tell(l, &name, length, NULL);
+      l->ctl[CTL_STATE] = 0;
       return slot_new(l, fd, CHANNEL);
     }
     switch (errno) {
@@ -209,4 +215,13 @@ int32_t socket_address(Loop *l, int32_t slot, bool peer, char path[128]) {
   if ((peer ? getpeername(fd, &name.any, &length) : getsockname(fd, &name.any, &length)) < 0) return -errno;
   tell(l, &name, length, path);
   return 0;
+}
+
+/* The text of an IP address into the control words. */
+int32_t socket_words(Loop *l, const char *host, int32_t port) {
+  Name name;
+  socklen_t length = 0;
+  int bad = ip_name(&name, &length, host, port);
+  if (bad == 0) tell(l, &name, length, NULL);
+  return bad;
 }

@@ -23,6 +23,7 @@
  */
 import type { PortsideError } from '../base/errors.ts';
 import type { Address } from './address.ts';
+import type { Passages } from './passage.ts';
 
 /** What a backend can do. The conformance suite keys on these, and nothing else, for what may differ. */
 export interface TransportFlags {
@@ -104,6 +105,8 @@ export interface Transport {
   dial(target: DialTarget): Dial;
   /** Takes over what another channel (of this or another backend) released. The unread bytes come first once flow is on. */
   adopt(released: Released): Channel;
+  /** How its connections move between threads; undefined where they can't (`flags.transfer` and `flags.handOver` are off). */
+  readonly passages?: Passages | undefined;
 }
 
 /** A bound, listening socket. */
@@ -131,6 +134,11 @@ export interface Acceptor {
   close(): void;
   /** Whether it keeps the process alive; true at first. */
   ref(on: boolean): void;
+  /**
+   * A descriptor more of the listening socket, which whoever asked for it owns: another thread listens on it by `{ kind: 'fd' }`, and clients that wait stay where they are while listeners come and go. Only where
+   * several threads may own one socket each by itself (the native core). Throws the system's code.
+   */
+  share?(): number;
 }
 
 /** Who is told that there is something to take. */

@@ -1,29 +1,24 @@
 import { constants } from 'node:os';
-import { unlinkSync } from 'node:fs';
 import type { Address } from '../address.ts';
 import type { Acceptor, AcceptorWatcher, Channel } from '../contract.ts';
 import { rethrowSoon } from '../../sync/rethrow.ts';
-import { NativeChannel } from './channel.ts';
 import { failure } from './failure.ts';
-import { CTL_FAMILY, CTL_GEN, CTL_HOST, CTL_PATH, CTL_PORT } from './layout.ts';
 import type { NativeLoop, SocketEvents, Task } from './loop.ts';
+import { takenChannel } from './taken.ts';
 
 const { EAGAIN } = constants.errno;
 /** Milliseconds before accepting is tried again when the process or the system is in trouble. */
 const SHORTEST = 100;
 const LONGEST = 1000;
-const UNNAMED: Address = { family: 'unix', path: '' };
 
-/** A listening socket of the native core. Clients wait in the kernel until they are taken. */
+/** What connections are taken from: a listening socket, or the inbox of a mailbox. They wait there until they are taken. */
 export class NativeAcceptor implements Acceptor, SocketEvents, Task {
   readonly address: Address;
-  readonly kernelQueue = true;
+  readonly kernelQueue: boolean;
   watcher: AcceptorWatcher | null = null;
   readonly gen: number;
-  readonly #loop: NativeLoop;
-  readonly #slot: number;
-  /** The file to remove when it closes, or null. */
-  readonly #file: string | null;
+  protected readonly loop: NativeLoop;
+  protected readonly slot: number;
   #wanted = false;
   /** The core tells of connections. */
   #armed = false;
@@ -33,42 +28,34 @@ export class NativeAcceptor implements Acceptor, SocketEvents, Task {
   #delay = SHORTEST;
   #retry: NodeJS.Timeout | null = null;
 
-  constructor(loop: NativeLoop, slot: number, gen: number, address: Address, file: string | null) {
-    this.#loop = loop;
-    this.#slot = slot;
+  constructor(loop: NativeLoop, slot: number, gen: number, address: Address, kernelQueue: boolean) {
+    this.loop = loop;
+    this.slot = slot;
     this.gen = gen;
     this.address = address;
-    this.#file = file;
+    this.kernelQueue = kernelQueue;
     loop.sockets.set(slot, this);
     loop.ref();
   }
 
+  protected get open(): boolean {
+    return this.#open;
+  }
+
   take(): Channel | null {
     if (!this.#open) return null;
-    const loop = this.#loop;
-    const { ctl } = loop;
-    const slot = loop.addon.accept(this.#slot, this.gen);
+    const loop = this.loop;
+    const slot = loop.addon.accept(this.slot, this.gen);
     if (slot < 0) {
       if (slot !== -EAGAIN) this.#stall(-slot);
       return null;
     }
     this.#delay = SHORTEST;
-    const gen = ctl[CTL_GEN] as number;
-    const family = ctl[CTL_FAMILY];
-    // The text of an IPv4 address is made when somebody asks for it.
-    if (family === 4)
-      return new NativeChannel(loop, slot, gen, ((ctl[CTL_HOST] as number) >>> 0) * 65536 + (ctl[CTL_PORT] as number));
-    if (family === 6) return new NativeChannel(loop, slot, gen, loop.addressFound());
-    return new NativeChannel(
-      loop,
-      slot,
-      gen,
-      ctl[CTL_PATH] === 0 ? UNNAMED : (loop.address(slot, gen, true) ?? UNNAMED),
-    );
+    return takenChannel(loop, slot);
   }
 
   pending(): boolean {
-    return this.#open && this.#loop.addon.pending(this.#slot, this.gen) > 0;
+    return this.#open && this.loop.addon.pending(this.slot, this.gen) > 0;
   }
 
   want(on: boolean): void {
@@ -83,23 +70,16 @@ export class NativeAcceptor implements Acceptor, SocketEvents, Task {
     this.#open = this.#wanted = false;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
-    if (this.#file !== null) {
-      try {
-        unlinkSync(this.#file);
-      } catch {
-        // Somebody has removed the file already; what counts is that the port closes.
-      }
-    }
-    this.#loop.sockets.delete(this.#slot);
-    this.#loop.addon.close(this.#slot, this.gen);
-    if (this.#refed) this.#loop.unref();
+    this.loop.sockets.delete(this.slot);
+    this.loop.addon.close(this.slot, this.gen);
+    if (this.#refed) this.loop.unref();
   }
 
   ref(on: boolean): void {
     if (!this.#open || on === this.#refed) return;
     this.#refed = on;
-    if (on) this.#loop.ref();
-    else this.#loop.unref();
+    if (on) this.loop.ref();
+    else this.loop.unref();
   }
 
   onReady(): void {
@@ -124,14 +104,14 @@ export class NativeAcceptor implements Acceptor, SocketEvents, Task {
   }
 
   #arm(on: boolean): void {
-    const failed = this.#loop.addon.want(this.#slot, this.gen, on ? 1 : 0);
+    const failed = this.loop.addon.want(this.slot, this.gen, on ? 1 : 0);
     this.#armed = on && failed === 0;
     if (failed < 0) this.#stall(-failed);
   }
 
   #stall(errno: number): void {
     if (this.#retry !== null) return;
-    if (this.#trouble === 0) this.#loop.defer(this);
+    if (this.#trouble === 0) this.loop.defer(this);
     this.#trouble = errno;
     this.#retry = setTimeout(() => {
       this.#retry = null;

@@ -1,43 +1,51 @@
+import { constants } from 'node:os';
 import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import { deafSink } from '../contract.ts';
 import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
 import { rethrowSoon } from '../../sync/rethrow.ts';
+import {
+  ASKED,
+  DEFERRED,
+  DONE,
+  END_SEEN,
+  END_TOLD,
+  FLOW,
+  FLUSH,
+  GONE,
+  HELD,
+  LATE,
+  MUTE,
+  READS,
+  RELEASED,
+  SHUT,
+  SHUT_DONE,
+  SHUT_GIVEN,
+  UNREF,
+  WRITE_FAILED,
+} from './channel-flags.ts';
 import { failedEnd } from './failure.ts';
-import { OP_CLOSE, OP_CLOSE_FLUSHED, OP_NONE, OP_READ_OFF, OP_READ_ON, OP_RESET, OP_SHUTDOWN } from './layout.ts';
+import {
+  EV_END,
+  EV_READ_ERROR,
+  OP_CLOSE,
+  OP_CLOSE_FLUSHED,
+  OP_NONE,
+  OP_READ_OFF,
+  OP_READ_ON,
+  OP_RESET,
+  OP_SHUTDOWN,
+  STATE_ENDED,
+  STATE_SHUT,
+  STATE_UNREAD,
+} from './layout.ts';
 import type { ChannelEvents, NativeLoop, Task } from './loop.ts';
 import { Output } from './output.ts';
 
+const { EBUSY } = constants.errno;
 /** A dead connection has no more to read than a receive buffer; this bounds one that is not dead. */
 const READS_OUT = 256;
 const READ_OUT = 65536;
-
-const FLOW = 1;
-/** The core reads. */
-const READS = 1 << 1;
-/** `late` has something for when flow is on. */
-const LATE = 1 << 2;
-/** The peer's end was read. */
-const END_SEEN = 1 << 3;
-const END_TOLD = 1 << 4;
-/** `writable` is owed. */
-const ASKED = 1 << 5;
-/** The output is ended: asked for, in the core's hands, done. */
-const SHUT = 1 << 6;
-const SHUT_GIVEN = 1 << 7;
-const SHUT_DONE = 1 << 8;
-const DEFERRED = 1 << 9;
-const UNREF = 1 << 10;
-const WRITE_FAILED = 1 << 11;
-/** `destroy('flush')`. */
-const FLUSH = 1 << 12;
-/** The slot is gone; `close` is owed or told. */
-const DONE = 1 << 13;
-const RELEASED = 1 << 14;
-const GONE = DONE | RELEASED;
-const MUTE = GONE | FLUSH | SHUT | WRITE_FAILED;
-/** While any of these is set, what arrives isn't told at once. */
-const HELD = GONE | FLUSH | LATE | WRITE_FAILED;
 
 const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
@@ -68,22 +76,17 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     loop.ref();
   }
 
-  /** A channel over what another one released. */
-  static adopt(
-    loop: NativeLoop,
-    slot: number,
-    gen: number,
-    unread: readonly Uint8Array[],
-    ended: boolean,
-  ): NativeChannel {
-    const channel = new NativeChannel(loop, slot, gen, loop.address(slot, gen, true) ?? UNKNOWN);
+  /** Makes a new channel the one that another has been: with what was read of it, and in the state (`STATE_…`) that it was in. */
+  resume(unread: readonly Uint8Array[], state: number): this {
+    const ended = (state & STATE_ENDED) !== 0;
     if (unread.length > 0 || ended) {
-      const late = channel.#lateness();
+      const late = this.#lateness();
       late.unread.push(...unread);
       late.end = ended;
-      channel.#flags |= ended ? LATE | END_SEEN : LATE;
+      this.#flags |= ended ? LATE | END_SEEN : LATE;
     }
-    return channel;
+    if ((state & STATE_SHUT) !== 0) this.#flags |= SHUT | SHUT_GIVEN | SHUT_DONE;
+    return this;
   }
 
   get local(): Address {
@@ -160,21 +163,39 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
   }
 
   release(): Released | null {
-    const loop = this.loop;
-    const late = this.#late;
-    if ((this.#flags & (GONE | FLUSH)) !== 0 || (late !== null && late.readError !== 0)) return null;
-    loop.flush();
-    if (this.queued > 0 || (this.#flags & (WRITE_FAILED | GONE)) !== 0) return null;
+    if (!this.#quiet()) return null;
+    const unread: Uint8Array[] = [];
+    const state = this.#parting(unread);
+    if (state < 0) return null;
     const unix = this.remote.family === 'unix';
-    const fd = loop.addon.release(this.slot, this.gen);
+    const fd = this.loop.addon.release(this.slot, this.gen);
     if (fd < 0) return null;
-    const unread = late === null ? [] : late.unread;
-    const ended = loop.rest(this.slot, this.gen, unread) || (this.#flags & END_SEEN) !== 0;
-    this.#detach(RELEASED);
-    this.#late = null;
-    this.sink = deafSink;
-    if ((this.#flags & UNREF) === 0) loop.unref();
-    return { kind: 'fd', fd, unix, unread, ended };
+    this.#released();
+    return { kind: 'fd', fd, unix, unread, ended: (state & STATE_ENDED) !== 0 };
+  }
+
+  /**
+   * Gives the connection to a mailbox of the core, whole: 0, or a negative errno, and then it is as it was.
+   * EBUSY: it is closed or ending, or has output that is not with the kernel; else what `Addon.give` says.
+   */
+  give(outbox: number, outboxGen: number, id: number): number {
+    if (!this.#quiet()) return -EBUSY;
+    const { loop } = this;
+    let state = 0;
+    let unread: Uint8Array | undefined;
+    // Of most channels that are given nothing was ever read.
+    if (this.#late !== null || (this.#flags & (READS | SHUT)) !== 0) {
+      const pieces: Uint8Array[] = [];
+      state = this.#parting(pieces);
+      if (state < 0) return -EBUSY;
+      if ((state & STATE_UNREAD) !== 0) unread = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+    }
+    const remote = this.#remote;
+    if (typeof remote === 'number') loop.tellNumber(remote);
+    else loop.tellAddress(remote);
+    const failed = loop.addon.give(this.slot, this.gen, outbox, outboxGen, id, state, unread);
+    if (failed === 0) this.#released();
+    return failed;
   }
 
   set(option: SocketOption): void {
@@ -368,6 +389,39 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     late.unread = [];
     late.close = end;
     this.#defer();
+  }
+
+  /** Whether it can be given away as far as its output goes. */
+  #quiet(): boolean {
+    if ((this.#flags & (GONE | FLUSH | WRITE_FAILED)) !== 0) return false;
+    const { loop } = this;
+    loop.apply();
+    if (this.queued > 0 || (this.#flags & (SHUT | SHUT_DONE)) === SHUT) loop.flush();
+    const flags = this.#flags;
+    return this.queued === 0 && (flags & (GONE | WRITE_FAILED)) === 0 && (flags & (SHUT | SHUT_DONE)) !== SHUT;
+  }
+
+  /** What was read and not told, and the state that it is in; negative when reading has failed. */
+  #parting(unread: Uint8Array[]): number {
+    const late = this.#late;
+    if (late !== null) {
+      if (late.readError !== 0) return -1;
+      for (const piece of late.unread) unread.push(piece);
+    }
+    const last = this.loop.rest(this.slot, this.gen, unread);
+    if (last === EV_READ_ERROR) return -1;
+    return (
+      (last === EV_END || (this.#flags & END_SEEN) !== 0 ? STATE_ENDED : 0) |
+      ((this.#flags & SHUT) !== 0 ? STATE_SHUT : 0) |
+      (unread.length > 0 ? STATE_UNREAD : 0)
+    );
+  }
+
+  #released(): void {
+    this.#detach(RELEASED);
+    this.#late = null;
+    this.sink = deafSink;
+    if ((this.#flags & UNREF) === 0) this.loop.unref();
   }
 
   #detach(how: number): void {

@@ -2,7 +2,7 @@
  * The memory that JavaScript and the C core share. It mirrors the enums of `native/portside.h`; change both, and LAYOUT in
  * both, so that a binary of another build is not loaded.
  */
-export const LAYOUT = 1;
+export const LAYOUT = 2;
 export const ARENA_BYTES = 262144;
 /** Operations that fit before a flush. */
 export const OPS = 4096;
@@ -44,6 +44,13 @@ export const CTL_PORT = 9;
 export const CTL_SCOPE = 10;
 export const CTL_HOST = 11;
 export const CTL_PATH = 15;
+/** Two words: a double. */
+export const CTL_ID = 16;
+export const CTL_STATE = 18;
+
+export const STATE_ENDED = 1;
+export const STATE_SHUT = 2;
+export const STATE_UNREAD = 4;
 
 export const KIND_TCP = 0;
 export const KIND_UNIX = 1;
@@ -74,6 +81,7 @@ export interface Addon {
   ref(on: number): number;
   slab(): ArrayBuffer;
   listen(kind: number, host: string, port: number, flags: number, backlog: number): number;
+  /** Of a listening socket or an inbox. The channel's peer and state are in the control words. */
   accept(slot: number, gen: number): number;
   pending(slot: number, gen: number): number;
   want(slot: number, gen: number, on: number): number;
@@ -86,4 +94,28 @@ export interface Addon {
   release(slot: number, gen: number): number;
   adopt(fd: number, ended: number): number;
   close(slot: number, gen: number): number;
+  /** Another descriptor of a listening socket. */
+  share(slot: number, gen: number): number;
+  /** Puts an IP address into the control words. */
+  words(host: string, port: number): number;
+  /** A mailbox, this thread's to give to; its id is in the control words. */
+  mailbox(capacity: number): number;
+  /** The inbox of another thread's mailbox. */
+  join(id: number): number;
+  /** Moves a channel into a mailbox; its peer is in the control words. */
+  give(
+    slot: number,
+    gen: number,
+    outbox: number,
+    outboxGen: number,
+    id: number,
+    state: number,
+    unread: Uint8Array | undefined,
+  ): number;
+  /** What was read before of the channel that was just taken, if its state is STATE_UNREAD. */
+  unread(): ArrayBuffer;
+  /** Takes a channel back out of a mailbox, which ends it; its id is in the control words. */
+  untaken(slot: number, gen: number): number;
+  /** How many are in a mailbox. */
+  waiting(slot: number, gen: number): number;
 }

@@ -10,6 +10,7 @@ import {
   CTL_FAMILY,
   CTL_HOST,
   CTL_OPS,
+  CTL_PATH,
   CTL_PORT,
   CTL_RESULTS,
   CTL_SCOPE,
@@ -151,17 +152,20 @@ export class NativeLoop {
     this.push(slot, gen, code, 0, 0);
   }
 
-  /** What the present batch still holds for a channel that is given away: copies of the bytes, and whether the end is among it. */
-  rest(slot: number, gen: number, unread: Uint8Array[]): boolean {
+  /**
+   * What the present batch still holds for a channel that is given away: copies of the bytes, and EV_END or EV_READ_ERROR when that is among it, else 0.
+   */
+  rest(slot: number, gen: number, unread: Uint8Array[]): number {
     const events = this.#events;
-    let ended = false;
+    let last = 0;
     for (let i = this.#at + 1; i < this.#count; i++) {
       const base = i * TUPLE_INTS;
       if (events[base] !== slot || events[base + 1] !== gen) continue;
-      if (events[base + 2] === EV_DATA) unread.push(this.copy(events[base + 3] as number, events[base + 4] as number));
-      else if (events[base + 2] === EV_END) ended = true;
+      const code = events[base + 2] as number;
+      if (code === EV_DATA) unread.push(this.copy(events[base + 3] as number, events[base + 4] as number));
+      else if (code === EV_END || code === EV_READ_ERROR) last = code;
     }
-    return ended;
+    return last;
   }
 
   /** Bytes of the slab as a view that is good until the next turn. */
@@ -189,6 +193,29 @@ export class NativeLoop {
     return tcpAddress(host, ctl[CTL_PORT] as number);
   }
 
+  /** Puts an IPv4 address, as the number that a channel keeps, into the control words. */
+  tellNumber(address: number): void {
+    const { ctl } = this;
+    ctl[CTL_FAMILY] = 4;
+    ctl[CTL_PORT] = address % 65536;
+    ctl[CTL_SCOPE] = 0;
+    ctl[CTL_HOST] = Math.floor(address / 65536) | 0;
+    ctl[CTL_PATH] = 0;
+  }
+
+  /** Puts an address into the control words; of a unix one, whether it has a path. */
+  tellAddress(address: Address): void {
+    const { ctl } = this;
+    if (address.family === 'ipv4' || address.family === 'ipv6') {
+      // The interface of a zone may be gone.
+      if (this.addon.words(address.host, address.port) < 0)
+        this.addon.words(address.host.replace(/%.*/u, ''), address.port);
+      return;
+    }
+    ctl[CTL_FAMILY] = 1;
+    ctl[CTL_PATH] = address.family === 'unix' ? address.path.length : 0;
+  }
+
   /** Asks the system for an address; null when it has none to tell. */
   address(slot: number, gen: number, peer: boolean): Address | null {
     const found = this.addon.address(slot, gen, peer ? 1 : 0);
@@ -203,6 +230,11 @@ export class NativeLoop {
       this.#slabCount = ctl[CTL_SLAB] as number;
       this.slab = this.addon.slab();
     }
+    const events = this.#events;
+    const count = ctl[CTL_EVENTS] as number;
+    // Whoever is given away by a task takes along what was read of it just now.
+    this.#at = -1;
+    this.#count = count;
     this.apply();
     if (ctl[CTL_DEFERRED] !== 0) {
       const tasks = this.#deferred;
@@ -210,9 +242,6 @@ export class NativeLoop {
       ctl[CTL_DEFERRED] = 0;
       for (const task of tasks) task.run();
     }
-    const events = this.#events;
-    const count = ctl[CTL_EVENTS] as number;
-    this.#count = count;
     for (let i = 0; i < count; i++) {
       this.#at = i;
       this.#tell(events, i * TUPLE_INTS);

@@ -12,8 +12,7 @@ import type {
   Transport,
   TransportFlags,
 } from '../contract.ts';
-import { NativeAcceptor } from './acceptor.ts';
-import { NativeChannel } from './channel.ts';
+import type { Passages } from '../passage.ts';
 import { NativeDial } from './dial.ts';
 import { failure } from './failure.ts';
 import {
@@ -25,15 +24,18 @@ import {
   LISTEN_REUSE_ADDRESS,
   LISTEN_REUSE_PORT,
 } from './layout.ts';
+import { NativeListener } from './listener.ts';
 import { nativeLoop } from './loop.ts';
 import type { NativeLoop } from './loop.ts';
+import { nativePassages } from './passage.ts';
+import { adoptedChannel } from './taken.ts';
 
 const flags: TransportFlags = {
   kernelQueue: true,
   reusePort: true,
   reset: true,
-  transfer: false,
-  handOver: false,
+  transfer: true,
+  handOver: true,
   tcp: true,
   unix: true,
   memory: false,
@@ -44,10 +46,12 @@ const flags: TransportFlags = {
 class NativeTransport implements Transport {
   readonly name = 'native';
   readonly flags: TransportFlags = flags;
+  readonly passages: Passages;
   readonly #loop: NativeLoop;
 
   constructor(loop: NativeLoop) {
     this.#loop = loop;
+    this.passages = nativePassages(loop);
   }
 
   listen(target: BindTarget, options: BindOptions): Promise<Acceptor> {
@@ -71,10 +75,10 @@ class NativeTransport implements Transport {
     const loop = this.#loop;
     const slot = loop.addon.adopt(released.fd, released.ended ? 1 : 0);
     if (slot < 0) throw failure('adopt', -slot, { local: `fd://${released.fd}` });
-    return NativeChannel.adopt(loop, slot, loop.ctl[CTL_GEN] as number, released.unread, released.ended);
+    return adoptedChannel(loop, slot, released.unread, released.ended);
   }
 
-  #bind(target: BindTarget, options: BindOptions): NativeAcceptor {
+  #bind(target: BindTarget, options: BindOptions): Acceptor {
     const loop = this.#loop;
     const { addon } = loop;
     let slot: number;
@@ -106,7 +110,7 @@ class NativeTransport implements Transport {
       throw failure('listen', 22, { local: nameOf(target) });
     }
     const file = target.kind === 'unix' && !target.path.startsWith('\0') ? target.path : null;
-    return new NativeAcceptor(loop, slot, gen, address, file);
+    return new NativeListener(loop, slot, gen, address, file);
   }
 }
 

@@ -5,7 +5,6 @@ import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import { deafSink } from '../contract.ts';
 import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
-import { rethrowSoon } from '../../sync/rethrow.ts';
 import { systemError } from '../system-error.ts';
 import { UNKNOWN, withLocal, withRemote } from './addresses.ts';
 import type { Addresses } from './addresses.ts';
@@ -19,6 +18,7 @@ import {
   FINISHES,
   FLOW,
   FLUSH,
+  FOREIGN,
   GONE,
   LEVEL,
   MUTE,
@@ -29,9 +29,10 @@ import {
   SHUT,
   endOf,
 } from './channel-state.ts';
-import { drain, endedByReset, quiet, takenBy } from './internals.ts';
+import { drain, endedByReset, quiet, setOption, takenBy } from './internals.ts';
 import { Late } from './late.ts';
-import { asNode, plain } from './plain.ts';
+import { asNode } from './plain.ts';
+import { tellClose, tellData, tellEnd, tellWritable } from './tell.ts';
 
 const CHANNEL: unique symbol = Symbol('portside.channel');
 
@@ -47,7 +48,7 @@ const { push } = Readable.prototype;
 /** A channel over a `net.Socket` with `allowHalfOpen`, paused and unread. */
 export class NodeChannel implements Channel {
   sink: Sink = deafSink;
-  readonly #socket: Carrier;
+  #socket: Carrier;
   #flags = 0;
   /** What waits for flow to be on; null nearly always. */
   #late: Late | null = null;
@@ -59,22 +60,21 @@ export class NodeChannel implements Channel {
   constructor(socket: Socket, local: Address | null, remote: Address | null) {
     this.#socket = socket;
     this.#addresses = local === null && remote === null ? null : { local, remote };
-    // Node forgets the peer's address at the end, unless it was asked for before.
-    if (remote === null) void socket.remoteAddress;
-    this.#socket[CHANNEL] = this;
-    socket.on('error', NodeChannel.#onError);
-    socket.on('close', NodeChannel.#onClose);
+    this.#attach(socket);
   }
 
-  /** A channel over what another one released. */
-  static adopt(socket: Socket, unix: boolean, unread: readonly Uint8Array[], ended: boolean): NodeChannel {
+  /** Whether it is one of these, of this copy of the package. */
+  static is(channel: Channel): channel is NodeChannel {
+    return #flags in channel;
+  }
+
+  /** A channel over what another one released, or what came from elsewhere: with `known` of its addresses. */
+  static adopt(socket: Socket, known: Addresses | null, unread: readonly Uint8Array[], ended: boolean): NodeChannel {
     const former = (socket as Carrier)[CHANNEL];
-    const unnamed: Address | null = unix ? { family: 'unix', path: '' } : null;
-    const [local, remote] =
-      former === undefined ? [unnamed, unnamed] : [former.#addresses?.local ?? null, former.#addresses?.remote ?? null];
+    const { local = null, remote = null } = former === undefined ? (known ?? {}) : (former.#addresses ?? {});
     const channel = new NodeChannel(socket, local, remote);
+    channel.#flags = (former === undefined ? FOREIGN : former.#flags & FOREIGN) | (socket.writableEnded ? SHUT : 0);
     socket.pause();
-    if (socket.writableEnded) channel.#flags |= SHUT;
     if (unread.length > 0 || ended || socket.destroyed) {
       const late = new Late();
       channel.#late = late;
@@ -189,10 +189,8 @@ export class NodeChannel implements Channel {
   }
 
   release(): Released | null {
-    const socket = this.#socket;
-    if ((this.#flags & (GONE | FLUSH | DEAD)) !== 0 || !this.#settled || socket.destroyed || socket.errored != null) {
-      return null;
-    }
+    const socket = this.lend();
+    if (socket === null) return null;
     const unread = this.#late?.unread ?? [];
     let ended = (this.#flags & END_TOLD) !== 0 || (this.#late?.end ?? false);
     socket.pause();
@@ -207,16 +205,43 @@ export class NodeChannel implements Channel {
       delete (socket as { push?: unknown }).push;
       ended = quiet(socket, unread) || ended;
     }
-    this.#flags = RELEASED;
+    this.gone();
+    return { kind: 'socket', socket, unread, ended };
+  }
+
+  /** Whether flow was never on, and nothing waits for it. */
+  get fresh(): boolean {
+    return (this.#flags & READS) === 0 && this.#late === null;
+  }
+
+  /** The socket that could be given up; null where it is closed or has output that is not with the kernel. */
+  lend(): Socket | null {
+    const socket = this.#socket;
+    const whole = (this.#flags & (GONE | FLUSH | DEAD)) === 0 && this.#settled;
+    return whole && !socket.destroyed && socket.errored == null ? socket : null;
+  }
+
+  /** What was lent is somebody else's. */
+  gone(): void {
+    this.#flags = RELEASED | (this.#flags & FOREIGN);
     this.#late = null;
     this.sink = deafSink;
-    return { kind: 'socket', socket, unread, ended };
+  }
+
+  /** What was lent, fresh, has come to nothing: another socket over the same connection. */
+  renew(socket: Socket): void {
+    this.#socket.off('error', NodeChannel.#onError);
+    this.#socket.off('close', NodeChannel.#onClose);
+    this.#socket = socket;
+    this.#flags = (this.#flags & ~(DRAINS | FINISHES)) | FOREIGN;
+    this.#attach(socket);
   }
 
   set(option: SocketOption): void {
     if ((this.#flags & (GONE | DEAD)) !== 0) return;
-    if (option.kind === 'noDelay') this.#socket.setNoDelay(option.on);
-    else this.#socket.setKeepAlive(option.on, option.delay);
+    // Node turns off only what it has turned on itself.
+    if (!option.on && (this.#flags & FOREIGN) !== 0) setOption(this.#socket, option, true);
+    setOption(this.#socket, option, option.on);
   }
 
   ref(on: boolean): void {
@@ -240,6 +265,14 @@ export class NodeChannel implements Channel {
       if (late.close !== null) this.#schedule();
     }
     return 0;
+  }
+
+  #attach(socket: Carrier): void {
+    // Node forgets the peer's address at the end, unless it was asked for before.
+    if (this.#addresses === null || this.#addresses.remote === null) void socket.remoteAddress;
+    socket[CHANNEL] = this;
+    socket.on('error', NodeChannel.#onError);
+    socket.on('close', NodeChannel.#onClose);
   }
 
   #listenForFinish(): void {
@@ -279,11 +312,7 @@ export class NodeChannel implements Channel {
   #tellClose(end: ChannelEnd): void {
     this.#flags = (this.#flags | CLOSED) & ~(FLOW | ASKED);
     this.#late = null;
-    try {
-      this.sink.close(end);
-    } catch (error) {
-      rethrowSoon(error);
-    }
+    tellClose(this.sink, end);
   }
 
   get #end(): ChannelEnd {
@@ -300,11 +329,7 @@ export class NodeChannel implements Channel {
       if ((channel.#flags & (GONE | FLUSH)) === 0) (channel.#late ??= new Late()).unread.push(bytes);
       return;
     }
-    try {
-      channel.sink.data(plain(bytes), false);
-    } catch (error) {
-      rethrowSoon(error);
-    }
+    tellData(channel.sink, bytes);
   }
 
   /**
@@ -320,11 +345,7 @@ export class NodeChannel implements Channel {
       this.readableFlowing === true &&
       this.readableLength === 0;
     if (!straight) return push.call(this, chunk, encoding);
-    try {
-      channel.sink.data(plain(chunk), false);
-    } catch (error) {
-      rethrowSoon(error);
-    }
+    tellData(channel.sink, chunk);
     return true;
   }
 
@@ -342,11 +363,7 @@ export class NodeChannel implements Channel {
 
   #tellEnd(): void {
     this.#flags |= END_TOLD;
-    try {
-      this.sink.end();
-    } catch (error) {
-      rethrowSoon(error);
-    }
+    tellEnd(this.sink);
   }
 
   static #onError(this: Carrier, error: Error & { syscall?: string; op?: string }): void {
@@ -385,16 +402,7 @@ export class NodeChannel implements Channel {
     channel.#flags &= ~SCHEDULED;
     const late = channel.#late;
     if (late === null || (channel.#flags & (GONE | FLUSH)) !== 0) return;
-    for (;;) {
-      if ((channel.#flags & FLOW) === 0) break;
-      const bytes = late.unread.shift();
-      if (bytes === undefined) break;
-      try {
-        channel.sink.data(plain(bytes), false);
-      } catch (error) {
-        rethrowSoon(error);
-      }
-    }
+    while ((channel.#flags & FLOW) !== 0 && late.unread.length > 0) tellData(channel.sink, late.unread.shift()!);
     // A sink may have destroyed or released the channel.
     if (channel.#late !== late || (channel.#flags & (GONE | FLUSH)) !== 0) return;
     const flows = (channel.#flags & FLOW) !== 0;
@@ -425,11 +433,7 @@ export class NodeChannel implements Channel {
       channel.wantWritable();
       return;
     }
-    try {
-      channel.sink.writable();
-    } catch (error) {
-      rethrowSoon(error);
-    }
+    tellWritable(channel.sink);
   }
 
   static #onDrain(this: Carrier): void {

@@ -1,14 +1,20 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { SocketConstructorOpts } from 'node:net';
+import type { SocketOption } from '../contract.ts';
+
+/** What libuv has of a socket. */
+interface Handle {
+  reading?: boolean;
+  readonly fd?: number;
+  readonly bytesWritten?: number;
+  readonly writeQueueSize?: number;
+  readStop?(): number;
+  getpeername?(out: object): number | undefined;
+}
 
 /** What is not in Node's documentation; each use says what happens where it is missing. */
 interface Insides {
-  readonly _handle?: {
-    reading?: boolean;
-    readonly bytesWritten?: number;
-    readonly writeQueueSize?: number;
-    readStop?(): number;
-    getpeername?(out: object): number | undefined;
-  } | null;
+  readonly _handle?: Handle | null;
   readonly _readableState?: { reading?: boolean; ended?: boolean };
 }
 
@@ -72,4 +78,54 @@ export function hasReusePort(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const known = major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
   return known && REUSE_PORT_PLATFORMS.has(process.platform);
+}
+
+/** Sets an option to `on`, whatever it says itself. */
+export function setOption(socket: Socket, option: SocketOption, on: boolean): void {
+  if (option.kind === 'noDelay') socket.setNoDelay(on);
+  else socket.setKeepAlive(on, option.delay);
+}
+
+let moves: boolean | undefined;
+
+/**
+ * Whether a `net.Socket` can be posted to another thread (Node 24.21 and 26.6 on). One that was never connected is refused by
+ * name where it can, and as something unknown where it can't; the answer is kept.
+ */
+export function movesSockets(): boolean {
+  if (moves === undefined) {
+    const socket = new Socket();
+    try {
+      // The types know nothing of sockets there.
+      structuredClone(socket, { transfer: [socket as unknown as ArrayBuffer] });
+      moves = false;
+    } catch (error) {
+      moves = error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_HANDLE_NOT_TRANSFERABLE';
+    }
+  }
+  return moves;
+}
+
+/** What the system has of a socket, for {@link leftBehind}; null without Node's internals. */
+export function handleOf(socket: Socket): object | null {
+  return (socket as unknown as Insides)._handle ?? null;
+}
+
+/**
+ * The connection of a socket that was to be moved to another thread and wasn't. Without a descriptor to spare Node moves nothing,
+ * says nothing, and leaves the socket destroyed; its handle still has the connection, and gets another socket here.
+ *
+ * @returns Null when it was moved.
+ */
+export function leftBehind(socket: Socket, handle: object | null): Socket | null {
+  const { fd } = (handle ?? {}) as Handle;
+  if (!socket.destroyed || typeof fd !== 'number' || fd < 0) return null;
+  const options: SocketConstructorOpts & { handle: object | null; pauseOnCreate: boolean } = {
+    handle,
+    allowHalfOpen: true,
+    pauseOnCreate: true,
+  };
+  const again = new Socket(options);
+  if (socket.writableEnded) again.end();
+  return again;
 }

@@ -4,11 +4,23 @@ import { PortsideError } from '../../base/errors.ts';
 import { formatAddress, tcpAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import type { Acceptor, BindOptions, BindTarget, Channel, Dial, DialTarget, Released, Transport } from '../contract.ts';
+import type { Passage, PassageTicket, Passages } from '../passage.ts';
 import { systemError } from '../system-error.ts';
 import { NodeAcceptor } from './acceptor.ts';
+import type { Addresses } from './addresses.ts';
+import { NodeArrivals } from './arrivals.ts';
 import { NodeChannel } from './channel.ts';
 import { NodeDial } from './dial.ts';
-import { hasReusePort } from './internals.ts';
+import { hasReusePort, movesSockets } from './internals.ts';
+import { NodePassage } from './passage.ts';
+
+const UNNAMED: Addresses = { local: { family: 'unix', path: '' }, remote: { family: 'unix', path: '' } };
+
+const passages: Passages = {
+  passage: (capacity: number): Passage => new NodePassage(capacity),
+  arrivals: (ticket: PassageTicket, address: Address, kernelQueue: boolean): Acceptor =>
+    new NodeArrivals(ticket, address, kernelQueue),
+};
 
 /** The backend over `node:net`. Runs wherever Node runs. */
 export const nodeTransport: Transport = {
@@ -17,7 +29,9 @@ export const nodeTransport: Transport = {
     kernelQueue: false,
     reusePort: hasReusePort(),
     reset: true,
-    transfer: false,
+    get transfer() {
+      return movesSockets();
+    },
     handOver: false,
     tcp: true,
     unix: true,
@@ -28,6 +42,9 @@ export const nodeTransport: Transport = {
   listen,
   dial: (target: DialTarget): Dial => new NodeDial(target),
   adopt,
+  get passages() {
+    return movesSockets() ? passages : undefined;
+  },
 };
 
 async function listen(target: BindTarget, options: BindOptions): Promise<Acceptor> {
@@ -106,7 +123,7 @@ function adopt(released: Released): Channel {
       if (!(socket instanceof Socket))
         throw unsupported('adopt', 'node:net can adopt a net.Socket or a descriptor only');
       const unix = socket.remoteFamily === undefined && socket.localFamily === undefined;
-      return NodeChannel.adopt(socket, unix, released.unread, released.ended);
+      return NodeChannel.adopt(socket, unix ? UNNAMED : null, released.unread, released.ended);
     }
     case 'fd': {
       // `pauseOnCreate` is what net.Server uses: nothing is read, not even ahead.
@@ -122,7 +139,7 @@ function adopt(released: Released): Channel {
         throw systemError('adopt', error, { local: `fd://${released.fd}` });
       }
       // The kernel tells an end that was told before again, so it isn't kept.
-      return NodeChannel.adopt(socket, released.unix, released.unread, false);
+      return NodeChannel.adopt(socket, released.unix ? UNNAMED : null, released.unread, false);
     }
     case 'memory':
       throw unsupported('adopt', "a connection in memory can't be adopted by node:net");
