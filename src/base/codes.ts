@@ -27,6 +27,7 @@ export const codes = {
   ERR_PORTSIDE_TOO_EARLY: 'Bytes came before TLS was begun, and must not be taken for what comes under it.',
   ERR_PORTSIDE_UNEXPECTED_END: 'The input ended in the middle of what was asked for.',
   ERR_PORTSIDE_UNSUPPORTED: 'The transport or the platform cannot do what was asked for.',
+  ERR_PORTSIDE_WORKER: 'A worker of a parallel listener failed to start, died, or did not answer.',
   ERR_PORTSIDE_WRITE_AFTER_END: 'A write came after the output was ended on this side.',
   ERR_PORTSIDE_WRITE_OVERFLOW: 'More output was queued than the write limit allows.',
 } as const;

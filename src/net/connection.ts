@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream';
 import { branded } from '../base/brand.ts';
 import { PortsideError } from '../base/errors.ts';
 import type { Codec } from '../codec/codec.ts';
@@ -10,7 +9,7 @@ import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel, Released } from '../transport/contract.ts';
 import type { SecureChannel, TlsInfo } from '../transport/tls/handshake.ts';
-import { nodeStream, webStreams } from './adapters.ts';
+import { webStreams } from './adapters.ts';
 import type { WebStreams } from './adapters.ts';
 import type { CloseReason } from './close-reason.ts';
 import { watches } from './deadlines.ts';
@@ -19,6 +18,8 @@ import { Chunks } from './chunks.ts';
 import type { ReadOptions } from './input.ts';
 import { Link } from './link.ts';
 import { openedOf, openingOf } from './opening.ts';
+import { connectionStream } from './node-stream.ts';
+import type { ConnectionStream } from './node-stream.ts';
 import { lineOf, untilDelimiter } from './reading.ts';
 import type { ConnectionSettings } from './settings.ts';
 import { release } from './release.ts';
@@ -404,14 +405,15 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * A `stream.Duplex` over this connection, half-open like it. The connection is read and ended through the stream from then on: `end()` is `closeWrite`, `destroy()` is
-   * `close`, `destroy(error)` is `abort(error)`. A write calls back when its bytes are with the kernel. When the connection is over for any reason
+   * A `stream.Duplex` over this connection, half-open like it, with what else is expected of a `net.Socket` (addresses, `setTimeout`, `destroySoon`, …), so that it can be given
+   * to what takes one: `http.Server.emit('connection', stream)`, `new TLSSocket(stream)`. The connection is read and ended through the stream from then on: `end()` is
+   * `closeWrite`, `destroy()` is `close`, `destroy(error)` is `abort(error)`. A write calls back when its bytes are with the kernel. When the connection is over for any reason
    * but both ends in order, the stream is destroyed with the error that a read would meet, and bytes that it had not given yet are lost.
    *
    * An `'error'` that nobody listens for does not end the process: the reason is in {@link Connection.closed} and `stream.errored`.
    */
-  toNodeStream(): Duplex {
-    return nodeStream(this);
+  toNodeStream(): ConnectionStream {
+    return connectionStream(this.#link);
   }
 
   /**

@@ -141,6 +141,24 @@ export async function listen(where: string | number | ListenOptions, more?: List
   return listener;
 }
 
+/** A listener over sockets that are bound already, with what `options` say of connections; `secure`: they begin with the handshake of TLS. */
+export async function listenOver(
+  acceptors: readonly Acceptor[],
+  options: ListenOptions,
+  secure: boolean,
+): Promise<Listener> {
+  const given = options.tls;
+  const tls = given === undefined ? null : await serverContext(given);
+  const proxy = options.proxy === undefined ? null : compileProxy(options.proxy);
+  const opening: OpeningSettings | null =
+    tls === null && proxy === null ? null : { proxy, tls, atOnce: secure && tls !== null, admit: null };
+  const settings = connectionSettings(options, 'server', opening);
+  const cleanup = (): void => {
+    if (tls !== null && tls !== given) tls.close();
+  };
+  return openListener({ acceptors, backlog: options.backlog ?? 511, settings, cleanup }, currentScope());
+}
+
 /** The endpoint that listen options name. */
 export function listenEndpoint(options: ListenOptions): Endpoint {
   const { endpoint, port, host, path, fd } = options;

@@ -54,6 +54,8 @@ export interface Feeder {
 let create: (parts: ListenerParts, scope: Scope | undefined) => Listener;
 let feed: (listener: Listener, feeder: Feeder) => Feed;
 let inside: (listener: Listener) => ConnectionSettings;
+let welcome: (listener: Listener, hello: (connection: Connection) => void) => void;
+let shares: (listener: Listener) => readonly Acceptor[];
 
 /**
  * A bound socket that gives connections when it is asked for them.
@@ -73,6 +75,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
   #turn = 0;
   #disown: (() => void) | null = null;
   #feeder: Feeder | null = null;
+  #hello: ((connection: Connection) => void) | null = null;
   /** How many connections may wait for somebody to accept them. */
   readonly backlog: number;
 
@@ -81,6 +84,10 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
     create = (parts, scope) => new Listener(parts, scope);
     feed = (listener, feeder) => listener.#feed(feeder);
     inside = (listener) => listener.#settings;
+    welcome = (listener, hello) => {
+      listener.#hello = hello;
+    };
+    shares = (listener) => listener.#acceptors;
   }
 
   // Listeners come from `listen`.
@@ -145,7 +152,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
       const channel = this.#take();
       if (channel !== null) {
         try {
-          return Promise.resolve(openConnection(channel, this.#settings, scope));
+          return Promise.resolve(this.#open(channel, scope));
         } catch (error) {
           return Promise.reject(error);
         }
@@ -185,7 +192,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
         if (this.#state === 'closed') throw this.#closedError('accept');
         if (this.#state === 'suspended' || this.#waiters.size > 0) return none;
         const channel = this.#take();
-        return channel === null ? none : openConnection(channel, this.#settings, scope);
+        return channel === null ? none : this.#open(channel, scope);
       },
       watch: (wake) => this.#watch(wake),
     });
@@ -273,12 +280,18 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
       if (channel === null) break;
       this.#waiters.delete(waiter);
       try {
-        waiter.resolve(openConnection(channel, this.#settings, waiter.scope));
+        waiter.resolve(this.#open(channel, waiter.scope));
       } catch (error) {
         waiter.reject(error);
       }
     }
     if (this.#waiters.size === 0) for (const wake of [...this.#watchers]) wake();
+  }
+
+  #open(channel: Channel, scope: Scope | undefined): Connection {
+    const connection = openConnection(channel, this.#settings, scope);
+    this.#hello?.(connection);
+    return connection;
   }
 
   #watch(wake: () => void): () => void {
@@ -296,7 +309,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
     return {
       take: () => (this.#state === 'open' ? this.#take() : null),
       pending: () => this.#state === 'open' && this.#acceptors.some((acceptor) => acceptor.pending()),
-      open: (channel) => openConnection(channel, this.#settings, scope),
+      open: (channel) => this.#open(channel, scope),
       want: (on) => {
         if (!on) {
           this.#watchers.delete(wake);
@@ -358,6 +371,16 @@ export function feedOf(listener: Listener, feeder: Feeder): Feed {
 /** What the connections of a listener have in common. */
 export function settingsOf(listener: Listener): ConnectionSettings {
   return inside(listener);
+}
+
+/** Has every connection of a listener shown to somebody, just made, before whoever accepted it has it. */
+export function greet(listener: Listener, hello: (connection: Connection) => void): void {
+  welcome(listener, hello);
+}
+
+/** The bound sockets of a listener, for who lends them to other threads. */
+export function acceptorsOf(listener: Listener): readonly Acceptor[] {
+  return shares(listener);
 }
 
 /** Whether a value is a {@link Listener}, of this copy of the package or another. */

@@ -8,6 +8,7 @@ import type { Clock, TimerHandle } from '../sync/clock.ts';
 import type { Random } from '../sync/random.ts';
 import type { Address } from '../transport/address.ts';
 import { Countdown } from './countdown.ts';
+import type { Given } from './options.ts';
 import type { Served } from './served.ts';
 
 /**
@@ -259,4 +260,18 @@ function endingOf(reason: CloseReason | null): Ending {
     default:
       return 'failed';
   }
+}
+
+/** An end that was asked for, with what its hook is to be given. */
+export type StopWanted = DrainTimes & { readonly given: Given | undefined };
+
+/** What two calls to stop come to: the shorter times, and what the first was given. */
+export function sooner(wanted: StopWanted, before: StopWanted | null): StopWanted {
+  if (before === null) return wanted;
+  return {
+    lead: Math.min(wanted.lead, before.lead),
+    grace: Math.min(wanted.grace, before.grace),
+    spread: Math.min(wanted.spread, before.spread),
+    given: before.given,
+  };
 }

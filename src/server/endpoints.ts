@@ -5,52 +5,73 @@ import type { Clock } from '../sync/clock.ts';
 import { TlsServerContext } from '../transport/tls/context.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { Intake } from './intake.ts';
+import type { IntakeHost } from './intake.ts';
+import type { Admission } from './admission.ts';
+import type { Connection } from '../net/connection.ts';
 import { placesOf } from './options.ts';
 import type { ServerOptions } from './options.ts';
 import { LocalPermits } from './permits.ts';
-import type { Server } from './server.ts';
-import type { Service } from './service.ts';
+import type { PermitStore } from './permits.ts';
 import { ShutdownPort } from './shutdown-port.ts';
 
+/** Whose endpoints they are. */
+export interface EndpointsHost extends IntakeHost {
+  readonly admission: Admission;
+  /** Watched certificates were read anew, or could not be. */
+  reloaded(error: PortsideError | null): void;
+  /** A hook of the user's threw. */
+  report(error: unknown, connection: Connection | undefined): unknown;
+}
+
+/** What a connection to the shutdown port may do. */
+export interface ShutdownAsk {
+  ask(connection: Connection): unknown;
+  stop(): void;
+}
+
 /** Everything that a server listens on. */
-export class Endpoints {
-  readonly intakes: Intake[] = [];
+export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
+  readonly intakes: Intake<Host>[] = [];
   shutdown: ShutdownPort | null = null;
   readonly #options: ServerOptions;
-  readonly #service: Service;
+  readonly #host: Host;
   readonly #clock: Clock;
   /** The certificates of the options, where they are this server's to close. */
   #tls: TlsServerContext | null = null;
 
-  constructor(options: ServerOptions, service: Service, clock: Clock) {
+  constructor(options: ServerOptions, host: Host, clock: Clock) {
     this.#options = options;
-    this.#service = service;
+    this.#host = host;
     this.#clock = clock;
   }
 
   /** Binds one after another, so that the first that can't be had is the one that is told; `called` off it rejects with that reason. What was bound by then is the caller's to close. */
-  async bind(server: Server, called: AbortSignal): Promise<void> {
-    const { shutdown, shutdownHandler = () => true, tls, transport } = this.#options;
+  async bind(called: AbortSignal, end: ShutdownAsk): Promise<void> {
+    const { shutdown, tls, transport } = this.#options;
     const signal = this.#options.signal === undefined ? called : AbortSignal.any([this.#options.signal, called]);
     // One for all endpoints, so that its tickets are good at each.
     if (tls !== undefined && !(tls instanceof TlsServerContext)) this.#tls = await TlsServerContext.create(tls);
-    for (const { maxConnections, ...place } of placesOf(this.#options)) {
+    for (const { maxConnections, permits, ...place } of placesOf(this.#options)) {
       const shared = this.#tls !== null && place.tls === tls ? { tls: this.#tls } : {};
       const listener = await listen({ ...place, signal, ...shared });
       const { opening } = settingsOf(listener);
       if (opening !== null && opening.tls !== null && !(place.tls instanceof TlsServerContext))
-        opening.tls.onReload = (error) => this.#service.reloaded(error);
-      const own = maxConnections === undefined ? null : new LocalPermits({ connections: maxConnections }, this.#clock);
-      this.intakes.push(new Intake(listener, this.#service.admission, own, this.#service));
+        opening.tls.onReload = (error) => this.#host.reloaded(error);
+      const own = permits ?? this.#limited(maxConnections);
+      this.intakes.push(new Intake(listener, this.#host.admission, own, this.#host));
     }
     if (shutdown === undefined) return;
     this.shutdown = await ShutdownPort.open(
       shutdown,
       transport,
-      (connection) => shutdownHandler(server, connection),
-      () => void server.stop(),
-      (error, connection) => void this.#service.report(error, connection),
+      (connection) => end.ask(connection),
+      () => end.stop(),
+      (error, connection) => void this.#host.report(error, connection),
     );
+  }
+
+  #limited(connections: number | undefined): PermitStore | null {
+    return connections === undefined ? null : new LocalPermits({ connections }, this.#clock);
   }
 
   /** What `Server.reloadTls` does. */

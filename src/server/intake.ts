@@ -6,30 +6,22 @@ import type { Feed, Feeder, Listener } from '../net/listener.ts';
 import { feedOf, settingsOf } from '../net/listener.ts';
 import type { OpeningSettings } from '../net/opening.ts';
 import type { Clock, TimerHandle } from '../sync/clock.ts';
-import type { Scope } from '../sync/scope.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel } from '../transport/contract.ts';
 import type { Admission } from './admission.ts';
-import type { LocalPermits, PermitStore } from './permits.ts';
+import type { PermitStore } from './permits.ts';
 import type { Refusal } from './refusal.ts';
-import type { Served } from './served.ts';
 
 /** Connections that are taken in one go, before others get their turn. */
 const BURST = 64;
 
-/** Who serves what an intake lets in, and is told what becomes of it. */
+/** Who gets what an intake lets in. */
 export interface IntakeHost {
-  /** The scope in which the server was made, or undefined. */
-  readonly scope: Scope | undefined;
   readonly clock: Clock;
-  /** A connection came and has its permits. */
-  accept(connection: Connection, intake: Intake): void;
+  /** A client came and has its permits, which are given back by {@link Intake.give}. */
+  take(channel: Channel, intake: Intake): void;
   /** Its handshakes got as far as who it is: why it must not come in, or null. */
   known(connection: Connection, channel: Channel, intake: Intake): CloseReason | null | Promise<CloseReason | null>;
-  /** A connection is over. */
-  gone(served: Served, reason: CloseReason): void;
-  /** Its handler gives it away. */
-  detach(connection: Connection): void;
   /** Something stands in the way of accepting. */
   trouble(error: PortsideError): void;
 }
@@ -38,17 +30,19 @@ export interface IntakeHost {
  * Takes connections from one listener, and none without a permit: while the server is full, clients wait where the backlog is, or are
  * refused when `whenFull` says so.
  */
-export class Intake implements Feeder {
+export class Intake<Host extends IntakeHost = IntakeHost> implements Feeder {
   readonly listener: Listener;
-  readonly host: IntakeHost;
+  readonly host: Host;
   /** What connections of this endpoint begin with, beyond being accepted; null when that is nothing. */
   readonly opening: OpeningSettings | null;
   readonly #feed: Feed;
   readonly #admission: Admission;
   /** This endpoint's own limit; null when it has none. */
-  readonly #own: LocalPermits | null;
+  readonly #own: PermitStore | null;
   readonly #home = new AsyncResource('PORTSIDE_SERVER');
   #open = false;
+  /** The host has no room for a while. */
+  #held = false;
   /** Takes the waiting for a permit back. */
   #waits: (() => void) | null = null;
   /** Until the first that waits is refused. */
@@ -56,7 +50,7 @@ export class Intake implements Feeder {
   /** Since when it waits, by the clock; null when nobody does who is to be refused. */
   #since: number | null = null;
 
-  constructor(listener: Listener, admission: Admission, own: LocalPermits | null, host: IntakeHost) {
+  constructor(listener: Listener, admission: Admission, own: PermitStore | null, host: Host) {
     this.listener = listener;
     this.#admission = admission;
     this.#own = own;
@@ -80,8 +74,16 @@ export class Intake implements Feeder {
     this.#feed.want(false);
   }
 
-  /** Looks again: limits or the way of refusing may have changed. Who waits has waited so long already. */
+  /** Takes nobody until {@link Intake.again}; for a host that has no room. */
+  hold(): void {
+    this.#held = true;
+    this.#rest();
+    this.#feed.want(false);
+  }
+
+  /** Looks again: there is room, or limits or the way of refusing may have changed. Who waits has waited so long already. */
   again(): void {
+    this.#held = false;
     if (!this.#open) return;
     const since = this.#since;
     this.#rest();
@@ -107,7 +109,7 @@ export class Intake implements Feeder {
 
   readonly #takeMany = (): void => {
     for (let count = 0; count < BURST; count += 1) {
-      if (!this.#open) return;
+      if (!this.#open || this.#held) return;
       if (!this.#permit()) {
         this.#full();
         return;
@@ -126,7 +128,7 @@ export class Intake implements Feeder {
     }
     // The peer's address costs a system call or memory, so it is asked for only where somebody looks at it.
     const refusal = this.#admission.screens ? this.#screen(channel.remote) : null;
-    if (refusal === null) this.#accept(channel);
+    if (refusal === null) this.host.take(channel, this);
     else {
       this.give();
       this.#admission.refuse(channel, refusal, channel.remote, this.clear);
@@ -139,17 +141,16 @@ export class Intake implements Feeder {
     return this.passesOn(remote) ? null : this.#admission.screen(remote);
   }
 
-  #accept(channel: Channel): void {
-    let connection: Connection;
+  /** Makes the connection of a client that was taken; null when it can't be any more, and then it is ended, refused and its permits are back. */
+  connect(channel: Channel): Connection | null {
     try {
-      connection = this.#feed.open(channel);
+      return this.#feed.open(channel);
     } catch {
       // Its scope is being closed, and the channel was ended; the listener will be.
       this.give();
       this.#admission.note(channel.remote, { kind: 'stopping' });
-      return;
+      return null;
     }
-    this.host.accept(connection, this);
   }
 
   /** Whether a peer is one of the proxies whose word is taken. */
@@ -202,7 +203,7 @@ export class Intake implements Feeder {
   /** The first that waits has waited for long enough. */
   #lastLook(): void {
     this.#patience = this.#since = null;
-    if (!this.#open) return;
+    if (!this.#open || this.#held) return;
     this.#feed.want(true);
     // A place may have become free in this very moment.
     if (this.#permit()) this.#admitNext();
@@ -223,7 +224,7 @@ export class Intake implements Feeder {
     if (this.#waits !== null) return;
     this.#waits = this.#scarce.wait(() => {
       this.#waits = null;
-      if (!this.#open) return;
+      if (!this.#open || this.#held) return;
       this.#feed.want(true);
       this.ready();
     });

@@ -33,6 +33,8 @@ import type { WhenFull } from './when-full.ts';
 export interface EndpointOptions extends Omit<ListenOptions, 'signal'> {
   /** Connections of this endpoint at a time, within those of the server. @default the server's */
   maxConnections?: number | undefined;
+  /** Where this endpoint's own permits come from, instead of `maxConnections`. @default the server itself */
+  permits?: PermitStore | undefined;
 }
 
 /** Who is let in, and how many. All of it can be changed while the server runs. */
@@ -134,7 +136,11 @@ const admissionFields: FieldsFor<AdmissionOptions> = {
 const endFields: FieldsFor<EndOptions> = { lead: window, grace, spread: window };
 
 const { signal: _, ...placeFields } = listenFields;
-const endpointRule: Rule<EndpointOptions> = object({ ...placeFields, maxConnections: most });
+const permitsRule = that<PermitStore>(
+  'a store of permits',
+  (value) => typeof (value as Partial<PermitStore>)?.take === 'function',
+);
+const endpointRule: Rule<EndpointOptions> = object({ ...placeFields, maxConnections: most, permits: permitsRule });
 
 const place = union(
   that<EndpointLike>('an endpoint', (value) => {
@@ -146,7 +152,8 @@ const place = union(
 
 type Fields = FieldsFor<Omit<ServerOptions<never>, 'listen'>> & { readonly listen: Rule<ServerOptions['listen']> };
 
-const fields: Fields = {
+/** The rules of {@link ServerOptions}, one by one. */
+export const serverFields: Fields = {
   ...listenFields,
   ...admissionFields,
   ...endFields,
@@ -161,14 +168,14 @@ const fields: Fields = {
   verbose: union(boolean(), string()),
   log: fn(),
   ambient: boolean(),
-  permits: that<PermitStore>(
-    'a store of permits',
-    (value) => typeof (value as Partial<PermitStore>)?.take === 'function',
-  ),
+  permits: permitsRule,
 };
 
-/** The rules of {@link ServerOptions}. */
-export const serverTable: Table<ServerOptions<never>> = table('createServer', fields, (options, problem) => {
+/** What options of servers have to say together. */
+export function whereOrNowhere(
+  options: Pick<ServerOptions, 'verbose' | 'log' | 'listen' | 'endpoint' | 'port' | 'path' | 'fd'>,
+  problem: (option: 'verbose' | 'listen', message: string) => void,
+): void {
   const { verbose, log, listen, endpoint, port, path, fd } = options;
   if (verbose !== undefined && verbose !== false && log === undefined)
     problem('verbose', 'needs log, which gets the lines');
@@ -176,6 +183,11 @@ export const serverTable: Table<ServerOptions<never>> = table('createServer', fi
   if (listen !== undefined && own) problem('listen', 'stands instead of endpoint, port, path and fd; give one of them');
   if (listen === undefined && !own)
     problem('listen', 'is missing: say where to listen, by listen, port, path or endpoint');
+}
+
+/** The rules of {@link ServerOptions}. */
+export const serverTable: Table<ServerOptions<never>> = table('createServer', serverFields, (options, problem) => {
+  whereOrNowhere(options, problem);
 }) as Table<ServerOptions<never>>;
 
 /** The rules of {@link ServerChanges}. */
@@ -214,15 +226,4 @@ export function placesOf(options: ServerOptions): readonly EndpointOptions[] {
 
 function isEndpoint(value: unknown): value is EndpointLike {
   return typeof value !== 'object' || value === null || 'kind' in value || 'family' in value;
-}
-
-/** Gives options back, with their types checked and inferred, to be shared by a module and the command (`portside.config.ts`). */
-export function defineConfig<Ctx = unknown>(config: Config<Ctx>): Config<Ctx> {
-  return config;
-}
-
-/** Options of a server in a file of their own, and perhaps what to serve. */
-export interface Config<Ctx = unknown> extends Omit<ServerOptions<Ctx>, 'log' | 'permits' | 'signal'> {
-  /** A handler, or the path of the module that exports one. */
-  handler?: unknown;
 }

@@ -1,11 +1,22 @@
 import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import type { Owner } from '../net/consumer.ts';
+import type { Scope } from '../sync/scope.ts';
 import type { Intake, IntakeHost } from './intake.ts';
+
+/** Who serves connections. */
+export interface ServedHost extends IntakeHost {
+  /** The scope in which the server was made, or undefined. */
+  readonly scope: Scope | undefined;
+  /** A connection is over. */
+  gone(served: Served, reason: CloseReason): void;
+  /** Its handler gives it away. */
+  detach(connection: Connection): void;
+}
 
 /** What a server knows of one of its connections. Small, as there is one for each. */
 export class Served implements Owner {
-  readonly intake: Intake;
+  readonly intake: Intake<ServedHost>;
   readonly connection: Connection;
   readonly id: number;
   /** Milliseconds from the server's start to the accept, rounded up, so that nothing that counts from it comes early. */
@@ -15,7 +26,7 @@ export class Served implements Owner {
   /** How far it has come: its handler has not begun; has begun; is a function, and has returned or thrown. */
   stage: 'opening' | 'serving' | 'returned' = 'opening';
 
-  constructor(intake: Intake, connection: Connection, id: number, at: number) {
+  constructor(intake: Intake<ServedHost>, connection: Connection, id: number, at: number) {
     this.intake = intake;
     this.connection = connection;
     this.id = id;
@@ -23,7 +34,7 @@ export class Served implements Owner {
   }
 
   /** Who serves it. */
-  get host(): IntakeHost {
+  get host(): ServedHost {
     return this.intake.host;
   }
 

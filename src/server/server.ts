@@ -4,28 +4,31 @@ import { check, milliseconds, table } from '../base/options.ts';
 import type { Connection } from '../net/connection.ts';
 import type { DeadlineOptions } from '../net/deadlines.ts';
 import type { Clock } from '../sync/clock.ts';
-import { rethrowSoon } from '../sync/rethrow.ts';
+import { tellListeners } from '../sync/listeners.ts';
 import { currentClock, currentRandom } from '../sync/scope.ts';
 import type { Random } from '../sync/random.ts';
 import type { Address } from '../transport/address.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { stateChannel } from './channels.ts';
 import { isHandler } from './define-handler.ts';
-import { Drain, nothingEnded } from './drain.ts';
-import type { DrainTimes, Ledger } from './drain.ts';
+import { Drain, nothingEnded, sooner } from './drain.ts';
+import type { DrainTimes, Ledger, StopWanted } from './drain.ts';
 import { Endpoints } from './endpoints.ts';
+import type { ShutdownAsk } from './endpoints.ts';
 import type { ServerEvents, ServerState } from './events.ts';
 import type { Handler } from './handler.ts';
 import { changesTable, endTable, serverTable } from './options.ts';
 import type { DrainOptions, Given, ServerChanges, ServerOptions } from './options.ts';
 import { Patience } from './patience.ts';
 import { Service } from './service.ts';
-import type { Emit } from './service.ts';
-import { onSignals, runTable } from './signals.ts';
+import type { Emit, ServiceObserver } from './service.ts';
+import { runTable, untilOver } from './signals.ts';
 import type { ServerRunOptions } from './signals.ts';
 import type { ServerStatus } from './status.ts';
 
 const waitTable = table('waitStopped', { timeout: milliseconds({ infinite: true }) });
+
+let observe: (server: Server, observer: ServiceObserver) => void;
 
 /**
  * Serves every connection of its endpoints by a handler, from its start until it is stopped. Making one opens nothing.
@@ -40,7 +43,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   readonly #service: Service;
   readonly #over = Promise.withResolvers<Ledger>();
   #state: ServerState = 'idle';
-  readonly #endpoints: Endpoints;
+  readonly #endpoints: Endpoints<Service>;
   #times: DrainTimes;
   /** For the clients that wait until a suspension is over, and the end that came while it was starting. */
   #suspended = false;
@@ -53,6 +56,12 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   #failure: { readonly error: unknown } | null = null;
   #startedAt: number | null = null;
   #stoppedAt = 0;
+
+  static {
+    observe = (server, observer) => {
+      server.#service.observer = observer;
+    };
+  }
 
   /** Throws ERR_PORTSIDE_HANDLER for what is no handler, and ERR_PORTSIDE_OPTIONS with all that is wrong with the options. */
   constructor(handler: Handler<never, Ctx>, options: ServerOptions<Ctx>) {
@@ -155,7 +164,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
     this.#patience = patience;
     this.#go('starting');
     try {
-      await this.#endpoints.bind(this as Server, patience.signal);
+      await this.#endpoints.bind(patience.signal, this.#shutdownAsk());
       for (const { listener } of this.#endpoints.intakes) void listener.closed.then(() => this.#listenerClosed());
       this.#service.setDeadlines(this.#endpoints.intakes, this.#deadlines);
       this.#startedAt = this.#service.began = this.#clock.now();
@@ -189,27 +198,16 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
    * first SIGINT or SIGTERM drains it, a second one ends it at once. Rejects as {@link Server.start} does.
    */
   async run(options?: ServerRunOptions): Promise<Ledger> {
-    const { signals = ['SIGINT', 'SIGTERM'], onSignal, given }: ServerRunOptions = check(runTable, options);
-    const off = onSignals(
-      signals,
-      (signal) => {
-        onSignal?.(signal, false);
-        void this.drain();
-      },
-      (signal) => {
-        onSignal?.(signal, true);
-        void this.stop({ grace: 0 });
-      },
-    );
-    try {
+    const checked: ServerRunOptions = check(runTable, options);
+    const { given } = checked;
+    const over = async () => {
       // What it rejects with is told below, unless it was only stopped.
       if (this.#state === 'idle') await this.start(given).catch(() => {});
       const ledger = await this.#over.promise;
       if (this.#failure !== null) throw this.#failure.error;
       return ledger;
-    } finally {
-      off();
-    }
+    };
+    return untilOver(over, this, checked);
   }
 
   /** Stops accepting for now; clients wait as the backlog allows, and connections go on. */
@@ -336,6 +334,11 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
 
   // ---- inside ----
 
+  #shutdownAsk(): ShutdownAsk {
+    const { shutdownHandler = () => true } = this.options;
+    return { ask: (connection) => shutdownHandler(this, connection), stop: () => void this.stop() };
+  }
+
   #listenerClosed(): void {
     // By the scope that owns it: what can't accept any more comes to its end.
     if (!this.stopped && this.#state !== 'draining') void this.stop();
@@ -393,30 +396,9 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
     this.#tell('state', state, before);
   }
 
-  /** Tells those who listen, and goes on whatever they throw. */
   #tell<K extends keyof ServerEvents>(name: K, ...args: ServerEvents[K]): void {
-    if (this.listenerCount(name) === 0) return;
-    for (const listener of this.rawListeners(name)) {
-      try {
-        Reflect.apply(listener, this, args);
-      } catch (error) {
-        rethrowSoon(error);
-      }
-    }
+    tellListeners(this, name, args);
   }
-}
-
-type StopWanted = DrainTimes & { readonly given: Given | undefined };
-
-/** What two calls to stop come to: the shorter times, and what the first was given. */
-function sooner(wanted: StopWanted, before: StopWanted | null): StopWanted {
-  if (before === null) return wanted;
-  return {
-    lead: Math.min(wanted.lead, before.lead),
-    grace: Math.min(wanted.grace, before.grace),
-    spread: Math.min(wanted.spread, before.spread),
-    given: before.given,
-  };
 }
 
 /**
@@ -437,4 +419,9 @@ export function serve<Data = unknown, Ctx = unknown>(
 ): Promise<Server<Ctx>> {
   // What is wrong rejects, as what can't be bound does.
   return Promise.resolve().then(() => createServer(handler, options).start());
+}
+
+/** Has a server's counts kept by somebody else too. */
+export function observeServer(server: Server, observer: ServiceObserver): void {
+  observe(server, observer);
 }

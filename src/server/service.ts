@@ -25,21 +25,34 @@ import type { ServerEvents } from './events.ts';
 import type { Handler } from './handler.ts';
 import { hardClose, tellFailure } from './hard-close.ts';
 import { callHook } from './hook.ts';
-import type { Intake, IntakeHost } from './intake.ts';
+import type { Intake } from './intake.ts';
 import type { ServerOptions } from './options.ts';
 import type { Fail } from './protocol-consumer.ts';
 import type { Refusal } from './refusal.ts';
 import { Served } from './served.ts';
+import type { ServedHost } from './served.ts';
 import type { Server } from './server.ts';
 import { reasonName } from './status.ts';
 import type { ConnectionStatus } from './status.ts';
-import { Verbose } from './verbose.ts';
+import { verboseOf } from './verbose.ts';
+import type { Verbose } from './verbose.ts';
 
 /** How a server tells what happens to those who listen. */
 export type Emit = <K extends keyof ServerEvents>(name: K, ...args: ServerEvents[K]) => void;
 
+/** Who keeps a server's counts where they outlive its thread. */
+export interface ServiceObserver {
+  accepted(connection: Connection): void;
+  /** `reason`: the name under which its end is counted. */
+  closed(connection: Connection, reason: string): void;
+  detached(connection: Connection): void;
+  refused(refusal: Refusal): void;
+  trouble(): void;
+  failed(): void;
+}
+
 /** A server's connections: from the accept to the end, with everything that is counted. */
-export class Service implements IntakeHost, AdmissionHost, ClientsHost {
+export class Service implements ServedHost, AdmissionHost, ClientsHost {
   readonly admission: Admission;
   readonly verbose: Verbose | null;
   readonly connections: Served[] = [];
@@ -52,6 +65,8 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
   readonly reasons: Record<string, number> = {};
   /** The server's end, once it has begun. */
   drain: Drain | null = null;
+  /** Who keeps count elsewhere. */
+  observer: ServiceObserver | null = null;
   /** When the server began, by the clock. */
   began = 0;
   readonly scope: Scope | undefined = currentScope();
@@ -71,9 +86,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
     this.#options = options;
     this.clock = clock;
     this.#emit = emit;
-    const { verbose = false, log } = options;
-    this.verbose =
-      verbose === false || log === undefined ? null : new Verbose(verbose, log, (error) => this.failed(error));
+    this.verbose = verboseOf(options, (error) => this.failed(error));
     this.admission = new Admission(options, clock, this);
     this.#clients = new Clients(this.admission, clock, this);
     this.#begin = dispatchOf(handler, server, options.ambient ?? true, this.fail);
@@ -86,8 +99,11 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
   // ---- a connection's way ----
 
   /** It has its permits, and is served when its handshakes are over and its client may have one more. */
-  accept(connection: Connection, intake: Intake): void {
+  take(channel: Channel, intake: Intake<ServedHost>): void {
+    const connection = intake.connect(channel);
+    if (connection === null) return;
     this.accepted += 1;
+    this.observer?.accepted(connection);
     const served = new Served(intake, connection, this.accepted, Math.ceil(this.clock.now() - this.began));
     served.index = this.connections.push(served) - 1;
     const inside = link(connection);
@@ -134,6 +150,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
     const name = reasonName(reason);
     this.reasons[name] = (this.reasons[name] ?? 0) + 1;
     const { connection, id } = served;
+    this.observer?.closed(connection, name);
     // First, so that the counts add up for whoever is told.
     this.#forget(served, reason);
     if (reason.kind === 'handshake' && reason.error.code === 'ERR_PORTSIDE_PROXY_HEADER')
@@ -160,6 +177,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
   }
 
   refused(remote: Address, refusal: Refusal): void {
+    this.observer?.refused(refusal);
     this.verbose?.refused(remote, refusal);
     if (refusedChannel.hasSubscribers) refusedChannel.publish({ server: this.#server, remote, refusal });
     this.#emit('refused', remote, refusal);
@@ -167,6 +185,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
 
   trouble(error: PortsideError): void {
     this.troubles += 1;
+    this.observer?.trouble();
     this.verbose?.note(`accepting met ${error.message}`);
     this.#emit('trouble', error);
   }
@@ -199,6 +218,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
   /** Tells an error to who is there to hear it. */
   report(error: unknown, connection: Connection | undefined): 'keep' | void {
     this.errors += 1;
+    this.observer?.failed();
     const { onError } = this.#options;
     const publish = (what: unknown): void => this.#publish(what, connection);
     if (onError === undefined) publish(error);
@@ -237,6 +257,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
     inside.owner = null;
     inside.detach();
     this.detached += 1;
+    this.observer?.detached(connection);
     this.#forget(owner, null);
     this.verbose?.detached(owner);
     const { id } = owner;
@@ -245,7 +266,7 @@ export class Service implements IntakeHost, AdmissionHost, ClientsHost {
   }
 
   /** Holds all connections to new deadlines, those that are open too. */
-  setDeadlines(intakes: readonly Intake[], changes: DeadlineOptions): void {
+  setDeadlines(intakes: readonly Intake<ServedHost>[], changes: DeadlineOptions): void {
     for (const { listener } of intakes) {
       const { deadlines } = settingsOf(listener);
       Object.assign(deadlines, deadlinesOf(changes, deadlines));

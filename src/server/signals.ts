@@ -48,3 +48,30 @@ export function onSignals(
     for (const signal of signals) process.off(signal, listener);
   };
 }
+
+/** Who is ended by signals. */
+export interface Ended {
+  drain(): unknown;
+  stop(options: { grace: number }): unknown;
+}
+
+/** Waits for a server's end, which the first signal begins and the second hastens. */
+export async function untilOver<T>(over: () => Promise<T>, server: Ended, options: ServerRunOptions): Promise<T> {
+  const { signals = ['SIGINT', 'SIGTERM'], onSignal } = options;
+  const off = onSignals(
+    signals,
+    (signal) => {
+      onSignal?.(signal, false);
+      server.drain();
+    },
+    (signal) => {
+      onSignal?.(signal, true);
+      server.stop({ grace: 0 });
+    },
+  );
+  try {
+    return await over();
+  } finally {
+    off();
+  }
+}

@@ -1,3 +1,4 @@
+import type { ServerOptions } from './options.ts';
 import type { CloseReason } from '../net/close-reason.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
@@ -118,4 +119,12 @@ export function describeReason(reason: CloseReason): string {
     case 'refused':
       return `refused: ${reason.refusal.kind}`;
   }
+}
+
+/** What writes the lines that options ask for; null for none. */
+export function verboseOf(
+  { verbose = false, log }: Pick<ServerOptions, 'verbose' | 'log'>,
+  failed: (error: unknown) => void,
+): Verbose | null {
+  return verbose === false || log === undefined ? null : new Verbose(verbose, log, failed);
 }

@@ -4,7 +4,7 @@ import type { PortsideError } from '../../src/base/errors.ts';
 import { connect } from '../../src/net/connect.ts';
 import { listen } from '../../src/net/listen.ts';
 import type { Connection } from '../../src/net/connection.ts';
-import { defineConfig } from '../../src/server/options.ts';
+import { defineConfig } from '../../src/parallel/config.ts';
 import type { Given, ServerOptions } from '../../src/server/options.ts';
 import { Server, createServer } from '../../src/server/server.ts';
 import type { ServerState } from '../../src/server/events.ts';
