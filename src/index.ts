@@ -113,6 +113,7 @@ export type {
   Transport,
   TransportFlags,
 } from './transport/contract.ts';
+export type { Passage, PassageTicket, Passages, Untaken } from './transport/passage.ts';
 export { CertificateError } from './transport/tls/certificate-error.ts';
 export type { TlsCertificate } from './transport/tls/certificate.ts';
 export { TlsServerContext } from './transport/tls/context.ts';
@@ -145,6 +146,7 @@ export type { TransportChoice } from './net/transports.ts';
 export { UdpSocket, bindUdp, isUdpSocket } from './net/udp.ts';
 export type { Datagram, MulticastOptions, UdpAddress, UdpAddressLike, UdpOptions } from './net/udp.ts';
 export type { WebStreams } from './net/adapters.ts';
+export type { ConnectionStream, SocketAddressInfo } from './net/node-stream.ts';
 
 export { AddressList } from './net/address-list.ts';
 export type { DeadlineName, DeadlineOptions } from './net/deadlines.ts';
@@ -167,10 +169,8 @@ export type {
   HandlerFunction,
   Protocol,
 } from './server/handler.ts';
-export { defineConfig } from './server/options.ts';
 export type {
   AdmissionOptions,
-  Config,
   DrainOptions,
   EndOptions,
   EndpointOptions,
@@ -191,3 +191,22 @@ export type { ThunkOptions } from './server/thunk.ts';
 export { formatStatus } from './server/status.ts';
 export type { ConnectionStatus, ServerStatus } from './server/status.ts';
 export type { WhenFull, WhenFullRetries } from './server/when-full.ts';
+
+export { broadcast, channel } from './parallel/channel.ts';
+export { defineConfig } from './parallel/config.ts';
+export type { Config, WorkersConfig } from './parallel/config.ts';
+export type { MemberEvent, Peer, WorkerChannel } from './parallel/worker-channel.ts';
+export type { Dispatch, DispatchFunction, DispatchPeer, WorkerLoad } from './parallel/dispatch.ts';
+export type { ParallelLedger, ParallelLedgerEntry } from './parallel/ledger.ts';
+export type { HowWorkers, OnWorkerDeath, ParallelOptions, WorkerOptions } from './parallel/options.ts';
+export { ParallelServer } from './parallel/parallel-server.ts';
+export { startParallel } from './parallel/start-parallel.ts';
+export type { ParallelServerEvents, Reloaded } from './parallel/parallel-events.ts';
+export { receiveConnections } from './parallel/receive-connections.ts';
+export type { Received } from './parallel/receive-connections.ts';
+export type { ParallelStatus, WorkerConnection, WorkerStatus } from './parallel/status.ts';
+export type { RestartOptions } from './parallel/supervision.ts';
+export { WorkerError } from './parallel/worker-error.ts';
+export type { WorkerEvent } from './parallel/crew.ts';
+export type { WorkerState } from './parallel/crew-worker.ts';
+export type { WorkerLedgerEntry } from './parallel/protocol.ts';

@@ -1,0 +1,68 @@
+import type { Address } from '../transport/address.ts';
+import type { Acceptor, AcceptorWatcher, Channel } from '../transport/contract.ts';
+import type { BorrowedPermits } from './borrowed-permits.ts';
+
+/**
+ * Connections that come with their permits: tells the stores that these are from of each one that is taken, which {@link BorrowedPermits.arrived} is for. Those that nobody has taken when it
+ * closes, and that can't go back where they came from, are refused, and have given their permits back.
+ */
+export class CountedArrivals implements Acceptor {
+  readonly address: Address;
+  readonly kernelQueue: boolean;
+  readonly #inner: Acceptor;
+  readonly #permits: readonly BorrowedPermits[];
+  readonly #turnedAway: (() => void) | null;
+  #open = true;
+
+  /** `permits`: the server's, and the endpoint's own where it has a limit. `turnedAway` is told of each that was refused; null where they go back. */
+  constructor(inner: Acceptor, permits: readonly BorrowedPermits[], turnedAway: (() => void) | null = null) {
+    this.#turnedAway = turnedAway;
+    this.#inner = inner;
+    this.#permits = permits;
+    this.address = inner.address;
+    this.kernelQueue = inner.kernelQueue;
+  }
+
+  get watcher(): AcceptorWatcher | null {
+    return this.#inner.watcher;
+  }
+
+  set watcher(watcher: AcceptorWatcher | null) {
+    this.#inner.watcher = watcher;
+  }
+
+  take(): Channel | null {
+    const channel = this.#inner.take();
+    if (channel !== null) for (const permits of this.#permits) permits.arrived();
+    return channel;
+  }
+
+  pending(): boolean {
+    return this.#inner.pending();
+  }
+
+  want(on: boolean): void {
+    this.#inner.want(on);
+  }
+
+  close(): void {
+    if (this.#open && this.#turnedAway !== null) this.#refuseAll(this.#turnedAway);
+    this.#open = false;
+    this.#inner.close();
+  }
+
+  #refuseAll(turnedAway: () => void): void {
+    for (let channel = this.take(); channel !== null; channel = this.take()) {
+      channel.destroy('reset');
+      turnedAway();
+      for (const permits of this.#permits) {
+        permits.take();
+        permits.give();
+      }
+    }
+  }
+
+  ref(on: boolean): void {
+    this.#inner.ref(on);
+  }
+}

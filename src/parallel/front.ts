@@ -1,0 +1,345 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { PortsideError } from '../base/errors.ts';
+import type { CloseReason } from '../net/close-reason.ts';
+import type { Connection } from '../net/connection.ts';
+import { settingsOf } from '../net/listener.ts';
+import { Admission } from '../server/admission.ts';
+import { Endpoints } from '../server/endpoints.ts';
+import type { EndpointsHost, ShutdownAsk } from '../server/endpoints.ts';
+import type { Intake } from '../server/intake.ts';
+import type { EndpointOptions, ServerOptions } from '../server/options.ts';
+import type { Refusal } from '../server/refusal.ts';
+import type { Clock } from '../sync/clock.ts';
+import type { Address } from '../transport/address.ts';
+import type { Channel } from '../transport/contract.ts';
+import type { Passage } from '../transport/passage.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import type { CrewWorker, Equipment } from './crew-worker.ts';
+import { dispatcher } from './dispatch.ts';
+import type { Dispatch, Dispatcher } from './dispatch.ts';
+import { PermitPool } from './permit-pool.ts';
+import type { Loan } from './permit-pool.ts';
+import type { Plan } from './plan.ts';
+import type { WorkerPlace } from './protocol.ts';
+import { untilTaken } from './taking.ts';
+import { workerPlaceOptions } from './worker-options.ts';
+
+/** Where a parallel listener stands towards its clients. */
+export interface Front {
+  readonly admission: Admission;
+  readonly endpoints: Endpoints;
+  readonly addresses: readonly Address[];
+  readonly backlogIsKernel: boolean;
+  /** Connections that were let in here; null where the workers let in. */
+  readonly accepted: number | null;
+  /** Connections that wait for a worker with room. */
+  readonly held: number;
+  /** Connections that were let in here and came to no worker: how many, by why they are over. */
+  readonly ends: Readonly<Record<string, number>>;
+  bind(called: AbortSignal, end: ShutdownAsk): Promise<void>;
+  /** What one more worker of that index is given to listen on. */
+  equip(index: number): Promise<Equipment>;
+  open(): void;
+  suspend(): void;
+  resume(): void;
+  /** Workers that are started from now on get these certificates, in the place of the option `tls`. */
+  certify(tls: TlsServerOptions): void;
+  /** A worker of that index comes no more. */
+  unequip(index: number): void;
+  /** Looks again: limits have changed, or somebody has room. */
+  again(): void;
+  /** A worker takes nobody any more: those that it has not taken go to others. How many were lost, and their ids. */
+  withdraw(worker: CrewWorker): { readonly lost: number; readonly ids: readonly number[] };
+  /** A worker is gone: as `withdraw`, and what else it had is lost too. */
+  reclaim(worker: CrewWorker): { readonly lost: number; readonly ids: readonly number[] };
+  /** Equipment that comes to no use any more. */
+  discard(equipment: Equipment): void;
+  /** Accepts no more; those that are held still go to a worker. */
+  close(): Promise<void>;
+  /** Resolves when nobody is held; those that nobody takes, or that are still there when the time is over, are refused. A further call can only make it sooner. */
+  settle(within: number): Promise<void>;
+}
+
+/** Who hears of what happens at the front. */
+export interface FrontHost {
+  /** The workers that may be given connections, in the order of their indexes. */
+  readonly serving: readonly CrewWorker[];
+  /** Whether there is anybody to wait for. */
+  readonly hope: boolean;
+  /** A connection that was let in is over, and came to no worker. */
+  ended(): void;
+  refused(remote: Address, refusal: Refusal): void;
+  trouble(error: PortsideError): void;
+  reloaded(error: PortsideError | null): void;
+  report(error: unknown): void;
+}
+
+interface Held {
+  readonly channel: Channel;
+  readonly intake: Intake;
+  readonly id: number;
+  readonly place: number;
+}
+
+/** The parent accepts, and hands every connection to a worker. */
+export class HandedFront implements Front, EndpointsHost {
+  readonly clock: Clock;
+  readonly admission: Admission;
+  readonly endpoints: Endpoints<HandedFront>;
+  readonly pool: PermitPool;
+  accepted = 0;
+  readonly ends: Record<string, number> = {};
+  readonly #host: FrontHost;
+  readonly #plan: Plan;
+  readonly #queue: number;
+  readonly #pools: (PermitPool | null)[] = [];
+  readonly #dispatcher: Dispatcher<CrewWorker>;
+  readonly #waiting: Held[] = [];
+  /** Nobody comes any more. */
+  #closed = false;
+  #settling: Promise<void> | null = null;
+  #end = Infinity;
+  readonly #certificates: Certificates;
+
+  constructor(
+    options: ServerOptions & { dispatch: Exclude<Dispatch, 'kernel'>; queue: number },
+    plan: Plan,
+    pool: PermitPool,
+    clock: Clock,
+    host: FrontHost,
+  ) {
+    this.clock = clock;
+    this.pool = pool;
+    this.#host = host;
+    this.#plan = plan;
+    this.#queue = options.queue;
+    this.#certificates = new Certificates(options.tls as TlsServerOptions | undefined);
+    this.#dispatcher = dispatcher(options.dispatch, (error) => host.report(error));
+    this.admission = new Admission({ ...options, permits: pool.store }, clock, {
+      refused: (remote, refusal) => host.refused(remote, refusal),
+      failed: (error) => host.report(error),
+    });
+    const listen = plan.places.map(({ maxConnections, ...place }): EndpointOptions => {
+      const own = maxConnections === undefined ? null : new PermitPool({ connections: maxConnections }, clock);
+      this.#pools.push(own);
+      return own === null ? place : { ...place, permits: own.store };
+    });
+    this.endpoints = new Endpoints({ ...options, transport: plan.transport, ...withoutPlace, listen }, this, clock);
+  }
+
+  get addresses(): readonly Address[] {
+    return this.endpoints.intakes.flatMap(({ listener }) => listener.addresses);
+  }
+
+  get backlogIsKernel(): boolean {
+    return this.endpoints.intakes.every(({ listener }) => listener.backlogIsKernel);
+  }
+
+  get held(): number {
+    return this.#waiting.length;
+  }
+
+  bind(called: AbortSignal, end: ShutdownAsk): Promise<void> {
+    return this.endpoints.bind(called, end);
+  }
+
+  equip(): Promise<Equipment> {
+    const places: WorkerPlace[] = [];
+    const passages: Passage[] = [];
+    const loans: (Loan | null)[] = [];
+    const transfer: MessagePort[] = [];
+    for (const [i, { listener }] of this.endpoints.intakes.entries()) {
+      const passage = this.#plan.transport.passages!.passage(this.#queue);
+      passage.onRoom = () => this.again();
+      const loan = this.#pools[i]?.lend('handed') ?? null;
+      transfer.push(...passage.transfer, ...(loan?.transfer ?? []));
+      passages.push(passage);
+      loans.push(loan);
+      const { opening } = settingsOf(listener);
+      places.push({
+        source: { kind: 'arrivals', ticket: passage.ticket, kernelQueue: listener.backlogIsKernel },
+        address: listener.address,
+        secure: opening !== null && opening.atOnce,
+        options: workerPlaceOptions(this.#plan.places[i]!, this.#certificates.of(this.#plan.places[i]!)),
+        permits: loan?.ticket ?? null,
+      });
+    }
+    return Promise.resolve({ places, passages, loans, transfer });
+  }
+
+  unequip(): void {}
+
+  open(): void {
+    for (const intake of this.endpoints.intakes) intake.open();
+    this.endpoints.shutdown?.open();
+  }
+
+  suspend(): void {
+    for (const { listener } of this.endpoints.intakes) listener.suspend();
+  }
+
+  resume(): void {
+    for (const { listener } of this.endpoints.intakes) listener.resume();
+    this.again();
+  }
+
+  again(): void {
+    this.#flush();
+    if (this.#waiting.length > 0) {
+      if (this.#closed && !this.#host.hope) this.#giveUp();
+      return;
+    }
+    for (const intake of this.endpoints.intakes) intake.again();
+  }
+
+  withdraw(worker: CrewWorker): { lost: number; ids: readonly number[] } {
+    const { equipment, loan } = worker;
+    const ids: number[] = [];
+    const back: Held[] = [];
+    for (const [place, passage] of equipment.passages.entries()) {
+      for (const { id, channel } of passage.end()) {
+        const intake = this.endpoints.intakes[place]!;
+        worker.given -= 1;
+        loan.takeBack();
+        equipment.loans[place]?.takeBack();
+        if (channel === null || channel.closed) {
+          ids.push(id);
+          intake.give();
+        } else back.push({ channel, intake, id, place });
+      }
+    }
+    // They keep their permits.
+    this.#waiting.unshift(...back.toSorted((a, b) => a.id - b.id));
+    return { lost: ids.length, ids };
+  }
+
+  reclaim(worker: CrewWorker): { lost: number; ids: readonly number[] } {
+    const { lost, ids } = this.withdraw(worker);
+    const { closed, detached } = worker.sheet.read();
+    this.discard(worker.equipment);
+    worker.loan.end();
+    return { lost: lost + worker.given - closed - detached, ids };
+  }
+
+  discard({ passages, loans }: Equipment): void {
+    for (const passage of passages) passage.end();
+    for (const own of loans) own?.end();
+  }
+
+  async close(): Promise<void> {
+    await this.endpoints.close();
+  }
+
+  settle(within: number): Promise<void> {
+    this.#closed = true;
+    this.#end = Math.min(this.#end, performance.now() + within);
+    this.again();
+    this.#settling ??= untilTaken({
+      waits: () => this.#waiting.length > 0,
+      taken: () => this.#waiting.length,
+      goesOn: () => performance.now() < this.#end,
+    }).then(() => this.#giveUp());
+    return this.#settling;
+  }
+
+  /** Nobody is left who could serve those that wait. */
+  #giveUp(): void {
+    for (const { channel, intake } of this.#waiting.splice(0)) {
+      intake.give();
+      this.admission.refuse(channel, { kind: 'stopping' }, channel.remote, intake.clear);
+      this.#ended('refused');
+    }
+  }
+
+  #ended(reason: string): void {
+    this.ends[reason] = (this.ends[reason] ?? 0) + 1;
+    this.#host.ended();
+  }
+
+  // ---- what its endpoints tell ----
+
+  take(channel: Channel, intake: Intake): void {
+    this.accepted += 1;
+    const place = this.endpoints.intakes.indexOf(intake as Intake<HandedFront>);
+    if (this.#waiting.length === 0 && this.#hand(channel, this.accepted, place)) return;
+    this.#waiting.push({ channel, intake, id: this.accepted, place });
+    // One more of each listener may be on its way up; beyond that clients wait where the backlog is.
+    for (const one of this.endpoints.intakes) one.hold();
+  }
+
+  known(_connection: Connection, _channel: Channel): CloseReason | null {
+    return null;
+  }
+
+  trouble(error: PortsideError): void {
+    this.#host.trouble(error);
+  }
+
+  reloaded(error: PortsideError | null): void {
+    this.#host.reloaded(error);
+  }
+
+  certify(tls: TlsServerOptions): void {
+    this.#certificates.replace(tls);
+  }
+
+  report(error: unknown): void {
+    this.#host.report(error);
+  }
+
+  #flush(): void {
+    while (this.#waiting.length > 0) {
+      const { channel, id, place } = this.#waiting[0]!;
+      if (!this.#hand(channel, id, place)) return;
+      this.#waiting.shift();
+    }
+  }
+
+  #hand(channel: Channel, id: number, place: number): boolean {
+    const worker = this.#dispatcher.choose(channel, this.#host.serving);
+    if (worker === null) return false;
+    const passage = worker.equipment.passages[place]!;
+    // Where it is full its giver wants to be told of room.
+    if (!passage.give(channel, id)) return channel.closed && this.#drop(place);
+    worker.given += 1;
+    worker.loan.handed();
+    worker.equipment.loans[place]?.handed();
+    return true;
+  }
+
+  /** A client that was over before it could be handed on. */
+  #drop(place: number): boolean {
+    this.endpoints.intakes[place]!.give();
+    this.#ended('reset');
+    return true;
+  }
+}
+
+/** The certificates that workers get: those of the options, until others took their place. */
+export class Certificates {
+  readonly #first: TlsServerOptions | undefined;
+  #now: TlsServerOptions | undefined;
+
+  constructor(tls: TlsServerOptions | undefined) {
+    this.#first = this.#now = tls;
+  }
+
+  replace(tls: TlsServerOptions): void {
+    this.#now = { ...this.#now, ...tls };
+  }
+
+  /** Those of an endpoint, which may have its own. */
+  of({ tls }: EndpointOptions): TlsServerOptions | undefined {
+    return (tls === this.#first ? this.#now : tls) as TlsServerOptions | undefined;
+  }
+}
+
+/** What says where to listen, which each place has for itself. */
+export const withoutPlace = {
+  endpoint: undefined,
+  port: undefined,
+  host: undefined,
+  path: undefined,
+  fd: undefined,
+  maxConnections: undefined,
+};

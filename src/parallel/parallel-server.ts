@@ -1,0 +1,448 @@
+import { EventEmitter } from 'node:events';
+import { PortsideError } from '../base/errors.ts';
+import { check, checkValue, integer, milliseconds, table } from '../base/options.ts';
+import type { DrainTimes } from '../server/drain.ts';
+import type { ServerState } from '../server/events.ts';
+import { changesTable, endTable } from '../server/options.ts';
+import type { DrainOptions, Given, ServerChanges } from '../server/options.ts';
+import type { Refusal } from '../server/refusal.ts';
+import { runTable, untilOver } from '../server/signals.ts';
+import type { ServerRunOptions } from '../server/signals.ts';
+import { verboseOf } from '../server/verbose.ts';
+import type { Verbose } from '../server/verbose.ts';
+import type { Clock } from '../sync/clock.ts';
+import { toEvt } from '../sync/evt.ts';
+import type { Evt } from '../sync/evt.ts';
+import { tellListeners } from '../sync/listeners.ts';
+import { currentClock, currentScope } from '../sync/scope.ts';
+import type { Address } from '../transport/address.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { Crew } from './crew.ts';
+import type { WorkerEvent } from './crew.ts';
+import type { CrewWorker } from './crew-worker.ts';
+import type { Front } from './front.ts';
+import { frontOf } from './front-of.ts';
+import type { ParallelLedger } from './ledger.ts';
+import { parallelTable } from './options.ts';
+import type { ParallelOptions } from './options.ts';
+import { PermitPool } from './permit-pool.ts';
+import { ParallelEnd } from './parallel-end.ts';
+import type { ParallelServerEvents, Reloaded } from './parallel-events.ts';
+import { hostOf, hrefOf, planOf } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { connectionsOf, countsOf } from './status.ts';
+import type { ParallelStatus, WorkerConnection } from './status.ts';
+import { Switchboard } from './switchboard.ts';
+import type { WorkerChannel } from './worker-channel.ts';
+import { within } from './within.ts';
+import { workerChanges, workerServerOptions } from './worker-options.ts';
+
+const waitTable = table('waitStopped', { timeout: milliseconds({ infinite: true }) });
+const countRule = integer({ min: 1, max: 1_024 });
+
+/** One listener over many worker threads, from its start until it has stopped. Made by {@link startParallel}. */
+export class ParallelServer extends EventEmitter<ParallelServerEvents> implements AsyncDisposable {
+  /** The options that it was started with. */
+  readonly options: Readonly<ParallelOptions>;
+  /** Ready when it has stopped and all workers are gone. */
+  readonly dead: Evt<ParallelLedger>;
+  readonly #clock: Clock;
+  /** Lines of what the parent does; the workers have their own. */
+  readonly #verbose: Verbose | null;
+  readonly #plan: Plan;
+  readonly #pool: PermitPool;
+  readonly #front: Front;
+  readonly #crew: Crew;
+  readonly #switchboard = new Switchboard();
+  readonly #over = Promise.withResolvers<ParallelLedger>();
+  #state: ServerState = 'starting';
+  #times: DrainTimes;
+  #startedAt = 0;
+  #stoppedAt = 0;
+  #errors = 0;
+  #troubles = 0;
+  /** The port is bound and all workers are ready. */
+  #booted = false;
+  readonly #end: ParallelEnd;
+  #reloading: Promise<Reloaded> | null = null;
+  #failure: { readonly error: unknown } | null = null;
+  #disown: (() => void) | null = null;
+
+  /** Starts one; see {@link startParallel}. */
+  static async start(
+    module: string | URL,
+    options: ParallelOptions,
+    given: Given | undefined,
+  ): Promise<ParallelServer> {
+    const checked: ParallelOptions = check(parallelTable, options);
+    const plan = await planOf(checked);
+    const server = new ParallelServer(hrefOf(module), checked, plan);
+    await server.#start(given);
+    return server;
+  }
+
+  private constructor(module: string, options: ParallelOptions, plan: Plan) {
+    super();
+    this.options = Object.freeze({ ...options });
+    this.#clock = currentClock();
+    this.#plan = plan;
+    this.#times = { lead: options.lead ?? 0, grace: options.grace ?? 10_000, spread: options.spread ?? 0 };
+    this.dead = toEvt(this.#over.promise);
+    const { maxConnections = 10_000, maxPerClient = Infinity } = options;
+    this.#pool = new PermitPool({ connections: maxConnections, perClient: maxPerClient }, this.#clock);
+    const crew = (): Crew => this.#crew;
+    this.#verbose = verboseOf(options, (error) => this.#report(error, null));
+    const host = {
+      get serving(): readonly CrewWorker[] {
+        return crew().serving;
+      },
+      get hope(): boolean {
+        return crew().hope;
+      },
+      ended: () => this.#end.lose(1, []),
+      refused: (remote: Address, refusal: Refusal) => {
+        this.#verbose?.refused(remote, refusal);
+        this.#tell('refused', remote, refusal);
+      },
+      trouble: (error: PortsideError) => this.#trouble(error, null),
+      reloaded: (error: PortsideError | null) => void this.#reloadedTls(error),
+      report: (error: unknown) => this.#report(error, null),
+    };
+    this.#front = frontOf(options, plan, this.#pool, this.#clock, host);
+    const { optionsModule, preload = [] } = options;
+    const parts = {
+      options,
+      module,
+      optionsModule: optionsModule === undefined ? null : hrefOf(optionsModule),
+      preload: preload.map((one) => hrefOf(one)),
+      host: hostOf(plan),
+      transport: plan.transportName,
+      front: this.#front,
+      pool: this.#pool,
+      switchboard: this.#switchboard,
+      clock: this.#clock,
+    };
+    this.#crew = new Crew(parts, workerServerOptions(options), {
+      event: (event) => this.#event(event),
+      failed: (error, worker, more) => {
+        this.#errors += more;
+        this.#report(error, worker);
+      },
+      trouble: (error, worker) => this.#trouble(error, worker),
+      line: (line) => this.options.log?.(line),
+      broken: (error) => this.#break(error),
+    });
+    this.#end = new ParallelEnd({
+      front: this.#front,
+      crew: this.#crew,
+      clock: this.#clock,
+      last: (stopGiven) => this.#last(stopGiven),
+      over: (ledger) => this.#over.resolve(ledger),
+    });
+  }
+
+  // ---- what it is ----
+
+  /** Where it is in its life. */
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** Whether it has stopped. */
+  get stopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
+  /** Whether clients should be sent here: false from the moment in which its end begins. */
+  get ready(): boolean {
+    return this.#state === 'running';
+  }
+
+  /** Where it listens, all addresses, with the ports really bound. Readable after the end. */
+  get addresses(): readonly Address[] {
+    return this.#front.addresses;
+  }
+
+  /** Whether clients wait in the kernel's queue while it is full or suspended. */
+  get backlogIsKernel(): boolean {
+    return this.#front.backlogIsKernel;
+  }
+
+  /** Where any connection asks for its end; null without. Readable after the end. */
+  get shutdownAddress(): Address | null {
+    return this.#front.endpoints.shutdown?.listener.address ?? null;
+  }
+
+  /** How connections come to the workers: `handed` by the parent, or accepted by themselves, on sockets that stay with the parent (`shared`) or are their own (`bound`). */
+  get way(): 'handed' | 'shared' | 'bound' {
+    return this.#plan.way;
+  }
+
+  /** What it does now and did so far, over all workers. */
+  status(): ParallelStatus {
+    const { state, ready, shutdownAddress } = this;
+    const uptime = (this.stopped ? this.#stoppedAt : this.#clock.now()) - this.#startedAt;
+    const parts = { front: this.#front, crew: this.#crew, pool: this.#pool };
+    const own = { errors: this.#errors, troubles: this.#troubles };
+    return { state, ready, uptime, shutdownAddress, ...countsOf({ ...parts, ...own }) };
+  }
+
+  /** The open connections of all workers, as they tell them; of one that does not answer within `timeout` milliseconds there are none. */
+  async connections(options?: { timeout?: number | undefined }): Promise<readonly WorkerConnection[]> {
+    const { timeout = 1_000 }: { timeout?: number | undefined } = check(waitTable, options);
+    return connectionsOf(this.#crew, this.#clock, timeout);
+  }
+
+  /** The parent's end of a channel of the workers: see `channel()`. */
+  channel<T = unknown>(name: string): WorkerChannel<T> {
+    return this.#switchboard.channel<T>(name);
+  }
+
+  // ---- its life ----
+
+  async #start(given: Given | undefined): Promise<void> {
+    const called = new AbortController();
+    const { signal } = this.options;
+    signal?.throwIfAborted();
+    const off = (): void => called.abort(signal?.reason);
+    signal?.addEventListener('abort', off, { once: true });
+    try {
+      const { shutdownHandler = () => true } = this.options;
+      await this.#front.bind(called.signal, {
+        ask: (connection) => shutdownHandler(this, connection),
+        stop: () => void this.stop(),
+      });
+      this.#own(called);
+      await this.#crew.boot(called.signal);
+      this.#booted = true;
+      this.#startedAt = this.#clock.now();
+      await this.options.onStart?.(this, given);
+      // A worker may have died meanwhile.
+      if (this.#failure !== null) throw this.#failure.error;
+    } catch (error) {
+      this.#failure ??= { error };
+      await this.#end.abandon(given);
+      await this.#over.promise;
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', off);
+    }
+    // A hook may have stopped it.
+    if (this.#state !== 'starting') return;
+    this.#go('running');
+    this.#crew.suspend(false);
+    this.#front.open();
+  }
+
+  /** Resolves when it has stopped, on whatever path. The first SIGINT or SIGTERM drains it, a second one ends it at once. Rejects when a worker died and nothing was to go on. */
+  async run(options?: Omit<ServerRunOptions, 'given'>): Promise<ParallelLedger> {
+    const checked: ServerRunOptions = check(runTable, options);
+    const ledger = await untilOver(() => this.#over.promise, this, checked);
+    if (this.#failure !== null) throw this.#failure.error;
+    return ledger;
+  }
+
+  /** Stops accepting for now; clients wait as the backlog allows, and connections go on. */
+  suspend(): void {
+    if (this.#state !== 'running') return;
+    this.#crew.suspend(true);
+    this.#front.suspend();
+    this.#go('suspended');
+  }
+
+  /** Goes on accepting. */
+  resume(): void {
+    if (this.#state !== 'suspended') return;
+    this.#crew.suspend(false);
+    this.#go('running');
+    this.#front.resume();
+  }
+
+  /**
+   * Brings it to its end, as `Server.drain` does one server, in all workers at once, and resolves with how every connection ended. Who was let in and not taken by a worker
+   * still is. A worker that is not done a second after the grace is ended, whatever it does. A further call hastens the first; afterwards it resolves at once.
+   */
+  drain(options?: DrainOptions): Promise<ParallelLedger> {
+    const { signal, given, ...times }: DrainOptions = check(endTable, options);
+    const { lead = this.#times.lead, grace = this.#times.grace, spread = this.#times.spread } = times;
+    const now = (): void => void this.stop({ grace: 0 });
+    if (signal?.aborted === true) return this.stop({ grace: 0, given });
+    signal?.addEventListener('abort', now, { once: true });
+    const done = this.#drain({ lead, grace, spread: Math.min(spread, grace) }, given);
+    void done.then(() => signal?.removeEventListener('abort', now));
+    return done;
+  }
+
+  /** The short form of {@link ParallelServer.drain}, without a lead. Idempotent; a second call can only make the time shorter. */
+  stop(options?: { grace?: number | undefined; given?: Given | undefined }): Promise<ParallelLedger> {
+    return this.drain({ ...options, lead: 0, spread: options?.grace === 0 ? 0 : this.#times.spread });
+  }
+
+  /** Whether it has stopped within `timeout` milliseconds; by default it waits as long as it takes. */
+  waitStopped(options?: { timeout?: number | undefined }): Promise<boolean> {
+    const { timeout = Infinity }: { timeout?: number | undefined } = check(waitTable, options);
+    const over = this.#over.promise.then(() => true);
+    return timeout === Infinity ? over : within(this.#clock, timeout, over, false);
+  }
+
+  /** {@link ParallelServer.stop}, with the times of its options. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  // ---- while it runs ----
+
+  /**
+   * Starts new workers, on the module as it is now. When all of them are ready they take over, and those from before are drained. Resolves when the new ones have taken over. When one
+   * of the new ones can't be started it rejects with why, and those from before go on. A call while another is under way gives the same promise.
+   *
+   * No connection is refused or reset by it, except under `dispatch: 'kernel'` where the workers' sockets are their own (`way` is `bound`): then clients in the queue of a
+   * socket that closes are reset by the kernel, and `seamless` is false.
+   */
+  reload(): Promise<Reloaded> {
+    if (this.#end.begun) return Promise.reject(this.#isOver('reload'));
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = null;
+    });
+    return this.#reloading;
+  }
+
+  async #reload(): Promise<Reloaded> {
+    const { grace, spread } = this.#times;
+    const { done } = await this.#crew.replace({ grace, spread });
+    const seamless = this.way !== 'bound';
+    const why = seamless
+      ? null
+      : 'the workers bind the port by themselves: who waited in a queue that was closed was reset';
+    return { seamless, why, done };
+  }
+
+  /** Starts more workers, or drains those with the highest indexes; resolves when there are as many as that. Rejects when one can't be started, and then there are as many as before. */
+  async resize(count: number): Promise<void> {
+    checkValue('resize', 'count', countRule, count);
+    if (this.#end.begun) throw this.#isOver('resize');
+    await this.#reloading?.catch(() => {});
+    const { grace, spread } = this.#times;
+    await this.#crew.resize(count, { grace, spread });
+  }
+
+  /** As `Server.set`, in the parent and in all workers, those too that are started later. Throws ERR_PORTSIDE_OPTIONS, and then changes nothing. */
+  set(changes: ServerChanges): void {
+    const { deadlines, lead, grace, spread, ...admission }: ServerChanges = check(changesTable, changes);
+    this.#times = {
+      lead: lead ?? this.#times.lead,
+      grace: grace ?? this.#times.grace,
+      spread: spread ?? this.#times.spread,
+    };
+    this.#front.admission.set(admission);
+    const inWorkers = workerChanges({ ...admission, deadlines }, this.options);
+    if (Object.keys(inWorkers).length > 0) {
+      this.#crew.change(inWorkers);
+      for (const { thread, index } of this.#crew.serving)
+        thread.ask('set', inWorkers).catch((error: unknown) => this.#report(error, index));
+    }
+    this.#front.again();
+  }
+
+  /** As `Server.reloadTls`, in the parent, which refuses what is wrong, and then in all workers. */
+  async reloadTls(options?: TlsServerOptions): Promise<void> {
+    await this.#front.endpoints.reloadTls(options);
+    if (options !== undefined) this.#front.certify(options);
+    await this.#tellTls(options ?? null);
+  }
+
+  // ---- inside ----
+
+  #own(called: AbortController): void {
+    const scope = currentScope();
+    if (scope === undefined) return;
+    this.#disown = scope.own({
+      what: `parallel listener on ${this.addresses.length} addresses`,
+      drop: async () => {
+        const off = new PortsideError('ERR_PORTSIDE_ABORTED', 'its scope was closed while it was starting', {
+          op: 'start',
+        });
+        if (this.#booted) void this.stop({ grace: 0 });
+        else called.abort(off);
+        await this.#over.promise;
+      },
+    });
+  }
+
+  #drain(times: DrainTimes, given: Given | undefined): Promise<ParallelLedger> {
+    if (this.#state === 'stopped') return this.#over.promise;
+    if (this.#state !== 'draining') this.#go('draining');
+    this.#end.within(times, given);
+    return this.#over.promise;
+  }
+
+  async #last(given: Given | undefined): Promise<void> {
+    this.#front.admission.close();
+    try {
+      if (this.#booted)
+        await within(this.#clock, 10_000, Promise.resolve(this.options.onStop?.(this, given)), undefined);
+    } catch (error) {
+      this.#report(error, null);
+    }
+    this.#disown?.();
+    this.#switchboard.close();
+    this.#stoppedAt = this.#clock.now();
+    this.#go('stopped');
+  }
+
+  #event(event: WorkerEvent): void {
+    if (event.kind !== 'started') this.#end.lose(event.lost, event.ids);
+    if (event.kind === 'died') this.#report(event.error, event.worker);
+    this.#tell('worker', event);
+  }
+
+  #break(error: unknown): void {
+    this.#failure ??= { error };
+    if (!this.#end.begun) void this.stop();
+  }
+
+  #report(error: unknown, worker: number | null): void {
+    if (worker === null) this.#errors += 1;
+    const { onError } = this.options;
+    if (onError === undefined) return this.#tell('error', error, worker);
+    try {
+      onError(error, worker, this);
+    } catch (again) {
+      this.#tell('error', again, null);
+    }
+  }
+
+  #trouble(error: Error, worker: number | null): void {
+    if (worker === null) {
+      this.#troubles += 1;
+      this.#verbose?.note(`accepting met ${error.message}`);
+    }
+    this.#tell('trouble', error, worker);
+  }
+
+  async #reloadedTls(error: PortsideError | null): Promise<void> {
+    this.#verbose?.note(
+      error === null ? 'certificates were read anew' : `certificates were not taken up: ${error.message}`,
+    );
+    if (error !== null) this.#report(error, null);
+    else await this.#tellTls(null).catch((again: unknown) => this.#report(again, null));
+  }
+
+  async #tellTls(options: TlsServerOptions | null): Promise<void> {
+    await Promise.all(this.#crew.serving.map(({ thread }) => thread.ask('reloadTls', options)));
+  }
+
+  #isOver(op: string): PortsideError {
+    return new PortsideError('ERR_PORTSIDE_STATE', 'the server has stopped, or is stopping', { op });
+  }
+
+  #go(state: ServerState): void {
+    const before = this.#state;
+    this.#state = state;
+    this.#tell('state', state, before);
+  }
+
+  #tell<K extends keyof ParallelServerEvents>(name: K, ...args: ParallelServerEvents[K]): void {
+    tellListeners(this, name, args);
+  }
+}

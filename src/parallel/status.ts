@@ -1,0 +1,130 @@
+import type { RefusalKind } from '../server/refusal.ts';
+import type { ConnectionStatus, ServerStatus } from '../server/status.ts';
+import type { Clock } from '../sync/clock.ts';
+import type { Crew } from './crew.ts';
+import type { CrewWorker, WorkerState } from './crew-worker.ts';
+import type { Front } from './front.ts';
+import type { PermitPool } from './permit-pool.ts';
+import { addCounts, noCounts } from './tally.ts';
+import { within } from './within.ts';
+
+/** What one worker does now and did so far. */
+export interface WorkerStatus {
+  readonly index: number;
+  /** Of its thread, as `worker_threads` tells it. */
+  readonly threadId: number;
+  readonly state: WorkerState;
+  /** Connections that it has. */
+  readonly connections: number;
+  /** Connections that are on their way to it. */
+  readonly waiting: number;
+  readonly accepted: number;
+  /** Bytes that its connections read and wrote, as of a quarter of a second ago. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** How busy its event loop was in the last quarter of a second, from 0 to 1. */
+  readonly utilization: number;
+  /** Bytes of its heap in use; null where Node can't tell. */
+  readonly heap: number | null;
+  /** How often a worker of this index was started in the place of one that died. */
+  readonly restarts: number;
+}
+
+/** One connection of a worker. */
+export interface WorkerConnection extends ConnectionStatus {
+  /** The worker that has it. */
+  readonly worker: number;
+}
+
+/** What a parallel listener does now and did so far: over all workers, those too that are gone. */
+export interface ParallelStatus extends Omit<ServerStatus, 'connections' | 'opening' | 'refused'> {
+  readonly refused: Readonly<Record<RefusalKind, number>>;
+  /** Connections that were let in and that no worker has taken yet. Part of `active`. */
+  readonly queued: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** How often workers were started in the place of others that died. */
+  readonly restarts: number;
+  /** Those whose threads have not ended, by index; after a reload those that leave among them. */
+  readonly workers: readonly WorkerStatus[];
+}
+
+/** What a status is made of. */
+export interface StatusParts {
+  readonly front: Front;
+  readonly crew: Crew;
+  readonly pool: PermitPool;
+  /** What the parent itself counted. */
+  readonly errors: number;
+  readonly troubles: number;
+}
+
+/** What is counted over all workers, those too that are gone. */
+export function countsOf({
+  front,
+  crew,
+  pool,
+  errors,
+  troubles,
+}: StatusParts): Omit<ParallelStatus, 'state' | 'ready' | 'uptime' | 'shutdownAddress'> {
+  const counts = noCounts();
+  addCounts(counts, crew.past);
+  for (const { sheet } of crew.all) addCounts(counts, sheet.read());
+  const { admission, ends, held, accepted: letIn, addresses } = front;
+  for (const [name, count] of Object.entries(ends)) counts.reasons[name] = (counts.reasons[name] ?? 0) + count;
+  const { store } = pool;
+  const accepted = letIn ?? counts.accepted;
+  const active = letIn === null ? accepted - counts.closed - counts.detached : store.used;
+  const first = admission.counts.snapshot();
+  for (const kind of Object.keys(first) as (keyof typeof first)[]) counts.refused[kind] += first[kind];
+  const workers = crew.all.map((worker) => statusOf(worker, crew));
+  const { detached, refused, reasons, bytesRead, bytesWritten } = counts;
+  return {
+    addresses,
+    active,
+    queued: held + workers.reduce((total, { waiting }) => total + waiting, 0),
+    maxConnections: store.limit,
+    maxPerClient: store.perClient,
+    accepted,
+    closed: accepted - active - detached,
+    detached,
+    errors: counts.errors + errors,
+    troubles: counts.troubles + troubles,
+    refused,
+    reasons,
+    bytesRead,
+    bytesWritten,
+    restarts: crew.restarts,
+    workers,
+  };
+}
+
+function statusOf(worker: CrewWorker, crew: Crew): WorkerStatus {
+  const { index, thread, state, waiting, connections, utilization, heap, sheet } = worker;
+  const { accepted, bytesRead, bytesWritten } = sheet.read();
+  return {
+    index,
+    threadId: thread.threadId,
+    state,
+    connections: connections - waiting,
+    waiting,
+    accepted,
+    bytesRead,
+    bytesWritten,
+    utilization,
+    heap,
+    restarts: crew.restartsOf(index),
+  };
+}
+
+/** The connections of all workers, as these tell them; of one that does not answer in time there are none. */
+export async function connectionsOf(crew: Crew, clock: Clock, timeout: number): Promise<readonly WorkerConnection[]> {
+  const lists = await Promise.all(
+    crew.serving.map(async ({ index, thread }) => {
+      const asked = thread.ask('connections', null).catch(() => []);
+      const list = await within(clock, timeout, asked, []);
+      return list.map((one) => ({ worker: index, ...one }));
+    }),
+  );
+  return lists.flat();
+}
