@@ -5,7 +5,7 @@ import { PortsideError } from '../base/errors.ts';
 import { show } from '../base/show.ts';
 import { isHandler } from '../server/define-handler.ts';
 import type { Handler } from '../server/handler.ts';
-import { loadHandler } from './handler-module.ts';
+import { handlerPath, loadHandler } from './handler-module.ts';
 import { firstLine, loadModule } from './load-module.ts';
 
 /** What a config file says. */
@@ -58,12 +58,36 @@ export async function loadConfig(path: string | undefined, cwd: string): Promise
  * handler that it has; null when it says nothing. ERR_PORTSIDE_MODULE and ERR_PORTSIDE_HANDLER as for a module that is named on the command line.
  */
 export async function configHandler(config: LoadedConfig): Promise<Handler | null> {
-  const { handler, name } = config;
+  const { handler } = config;
   if (handler === undefined) return null;
-  if (typeof handler === 'string' && handler !== '') return loadHandler(resolve(dirname(config.file), handler));
-  if (handler instanceof URL && handler.protocol === 'file:') return loadHandler(fileURLToPath(handler));
+  const path = namedModule(config);
+  if (path !== null) return loadHandler(path);
   if (isHandler(handler)) return handler;
-  throw new PortsideError(
+  throw wrongHandler(config);
+}
+
+/**
+ * The same for workers, who load modules themselves: the whole path of the module that is named, or of the config file, when that has the handler. ERR_PORTSIDE_MODULE when
+ * there is no such file, and ERR_PORTSIDE_HANDLER when it is neither.
+ */
+export function configModule(config: LoadedConfig): string | null {
+  const { handler, file } = config;
+  if (handler === undefined) return null;
+  const path = namedModule(config);
+  if (path !== null) return handlerPath(path);
+  if (isHandler(handler)) return file;
+  throw wrongHandler(config);
+}
+
+/** The path of the module that a config file names as its handler. */
+function namedModule({ handler, file }: LoadedConfig): string | null {
+  if (typeof handler === 'string' && handler !== '') return resolve(dirname(file), handler);
+  if (handler instanceof URL && handler.protocol === 'file:') return fileURLToPath(handler);
+  return null;
+}
+
+function wrongHandler({ handler, name }: LoadedConfig): PortsideError {
+  return new PortsideError(
     'ERR_PORTSIDE_HANDLER',
     `${name}: handler must be the path of a module, a function, or an object with some of open, data, end, drain and close, got ${show(handler)}.`,
   );

@@ -3,8 +3,10 @@ import { isPortsideError } from '../base/errors.ts';
 import { parseEndpoint } from '../net/endpoint.ts';
 import { placesOf } from '../server/options.ts';
 import type { ServerOptions } from '../server/options.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { certificateName } from './certificate-name.ts';
 import { certFile, keyFile } from './pair-folder.ts';
+import type { Gathered } from './gather-options.ts';
 import { selfSigned } from './self-signed.ts';
 import type { SelfSigned } from './self-signed.ts';
 
@@ -19,13 +21,25 @@ export interface DevelopmentCertificate {
   readonly told: string;
 }
 
+/** The options of a server that has it. */
+export function withCertificate(options: ServerOptions, certificate: DevelopmentCertificate | null): ServerOptions {
+  if (certificate === null) return options;
+  const { cert, key } = certificate;
+  return { ...options, tls: { ...(options.tls as TlsServerOptions), cert, key } };
+}
+
 const HOSTS = ['localhost', '127.0.0.1', '::1'];
 
-/** Makes a certificate for the hosts that a server's options name, and for this machine; or takes the one that `folder` keeps. */
-export async function developmentCertificate(
-  options: ServerOptions,
-  folder: string | undefined,
-): Promise<DevelopmentCertificate> {
+/**
+ * Makes a certificate for the hosts that a server's options name, and for this machine; or takes the one that the folder keeps, which is made anew when its
+ * time has come. Null when none was asked for.
+ */
+export async function developmentCertificate({
+  options,
+  selfSigned: where,
+}: Pick<Gathered, 'options' | 'selfSigned'>): Promise<DevelopmentCertificate | null> {
+  if (where === false) return null;
+  const folder = typeof where === 'string' ? where : undefined;
   const hosts = [...new Set([...HOSTS, ...hostsOf(options)])];
   const made = await selfSigned({ hosts, folder });
   const told = tell(made, hosts, folder);

@@ -71,7 +71,7 @@ export function execCommand(program: Command, io: CommandIo, exit: (code: number
 }
 
 async function exec(command: Command, file: string, args: readonly string[], io: CommandIo): Promise<void> {
-  const gathered = await gatherOptions(command, io, { maxConnections: MOST_PROGRAMS });
+  const gathered = await gatherOptions(command, io, { defaults: { maxConnections: MOST_PROGRAMS } });
   const flags = command.opts<ExecFlags>();
   const shown = shorten(flags.shell === true ? quoted(file) : [file, ...args].map(quoted).join(' '), LONGEST);
   const handler = handlerOf(command, file, args, {

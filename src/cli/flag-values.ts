@@ -11,6 +11,13 @@ export function count(text: string): number {
   return Number(text);
 }
 
+/** A whole number from 1 on, or `cores`. */
+export function countOrCores(text: string): number | 'cores' {
+  if (text === 'cores') return text;
+  if (!/^[1-9]\d{0,8}$/u.test(text)) throw new InvalidArgumentError('It has to be a whole number from 1 on, or cores.');
+  return Number(text);
+}
+
 /** A whole number from 1 on, or `none`, which is `Infinity`. */
 export function countOrNone(text: string): number {
   if (text === 'none') return Number.POSITIVE_INFINITY;

@@ -4,7 +4,9 @@ import { OptionsError, check } from '../base/options.ts';
 import type { Problem } from '../base/options.ts';
 import { parseEndpoint } from '../net/endpoint.ts';
 import type { EndpointLike } from '../net/endpoint.ts';
-import { serverTable } from '../server/options.ts';
+import { configTable } from '../parallel/config.ts';
+import type { WorkersConfig } from '../parallel/config.ts';
+import { howFields, parallelTable } from '../parallel/options.ts';
 import type { ServerOptions } from '../server/options.ts';
 import { loadConfig } from './config-file.ts';
 import type { LoadedConfig } from './config-file.ts';
@@ -14,7 +16,9 @@ import type { CommandIo } from './io.ts';
 import { mergeOptions } from './merge-options.ts';
 import type { Layer } from './merge-options.ts';
 import { tellProblems } from './option-names.ts';
+import { parallelOptions } from './parallel-options.ts';
 import { serverFlags } from './server-flags.ts';
+import { workerFlags } from './worker-flags.ts';
 
 /** What a command line and a config file come to. */
 export interface Gathered {
@@ -23,6 +27,24 @@ export interface Gathered {
   readonly config: LoadedConfig | null;
   /** What `--tls-self-signed` says: the folder, true without one, false when it was not given. */
   readonly selfSigned: string | boolean;
+  /** How workers serve; null when the main thread does. */
+  readonly workers: WorkersConfig | null;
+  /** Whether the module is watched. */
+  readonly watch: boolean;
+}
+
+/** What a command has beside what is given. */
+export interface GatherHow {
+  /** What holds when nothing else is said. */
+  readonly defaults?: Layer | undefined;
+  /** Whether it can serve in workers. @default false */
+  readonly parallel?: boolean | undefined;
+}
+
+interface CommandFlags {
+  readonly config?: string | false;
+  readonly tlsSelfSigned?: string | true;
+  readonly watch?: true;
 }
 
 /** Options that stand for one another: what says where to listen, and what belongs to one certificate. */
@@ -34,6 +56,9 @@ const INSTEAD = [
 /** Options that the command gives itself. */
 const OWN = ['log', 'permits', 'signal'];
 
+/** What is said of workers, which a command without them leaves alone. */
+const WORKERS = ['workers', ...Object.keys(howFields)];
+
 /** Stands for the certificate and the key of `--tls-self-signed` while the rest is checked. */
 const PENDING = '(self-signed)';
 
@@ -41,10 +66,12 @@ const PENDING = '(self-signed)';
  * The options of a server: those of the command line over those of the config file over `defaults`. What is wrong on the command line ends by
  * `command.error`, with exit code 2; what is wrong in the config file is thrown (`ERR_PORTSIDE_OPTIONS`). Both are told all at once.
  */
-export async function gatherOptions(command: Command, io: CommandIo, defaults: Layer = {}): Promise<Gathered> {
-  const { config: named, tlsSelfSigned } = command.opts<{ config?: string | false; tlsSelfSigned?: string | true }>();
+export async function gatherOptions(command: Command, io: CommandIo, how: GatherHow = {}): Promise<Gathered> {
+  const { defaults = {}, parallel = false } = how;
+  const { config: named, tlsSelfSigned, watch = false } = command.opts<CommandFlags>();
   const selfSigned = tlsSelfSigned === '' ? true : (tlsSelfSigned ?? false);
-  const given = givenFlags(command, serverFlags);
+  const groups = parallel ? [...serverFlags, workerFlags] : serverFlags;
+  const given = givenFlags(command, groups);
   checkEndpoints(command, given);
   const config = named === false ? null : await loadConfig(named, process.cwd());
   const merged = mergeOptions([defaults, config?.options, flagLayer(given, config, selfSigned !== false)], INSTEAD);
@@ -52,19 +79,23 @@ export async function gatherOptions(command: Command, io: CommandIo, defaults: L
   const context = config?.options['context'];
   if (context !== undefined) merged['context'] = context;
   checkSense(command, merged, given, config, selfSigned);
+  // The code of the main thread can't be exchanged.
+  if (watch) merged['workers'] ??= 1;
+  checkWorkers(command, merged, given);
   // The host of the config file goes with the port that endpoints on the command line stand instead of.
   if (given.has('listen')) delete merged['host'];
   onLoopback(merged);
   const problems = [...ownProblems(config)];
   merged['log'] = (line: string): void => io.err(`${line}\n`);
   try {
-    const options = check(serverTable, merged) as ServerOptions;
-    if (problems.length === 0) return { options, config, selfSigned };
+    const { options, workers } = parted(check(configTable, merged), parallel);
+    if (workers !== null) check(parallelTable, parallelOptions(options, workers, config));
+    if (problems.length === 0) return { options, config, selfSigned, workers, watch };
   } catch (error) {
     if (!(error instanceof OptionsError)) throw error;
     problems.push(...error.problems);
   }
-  const { text, usage } = tellProblems(problems, { groups: serverFlags, given, merged, config: config?.name ?? null });
+  const { text, usage } = tellProblems(problems, { groups, given, merged, config: config?.name ?? null });
   if (usage) wrongUsage(command, text);
   throw new PortsideError('ERR_PORTSIDE_OPTIONS', text);
 }
@@ -109,6 +140,22 @@ function flagLayer(given: GivenFlags, config: LoadedConfig | null, selfSigned: b
   if (!selfSigned) return layer;
   const tls = typeof layer['tls'] === 'object' ? layer['tls'] : {};
   return { ...layer, tls: { ...tls, cert: PENDING, key: PENDING } };
+}
+
+/** Flags that say how workers are, where there are none. */
+function checkWorkers(command: Command, merged: Layer, given: GivenFlags): void {
+  if (merged['workers'] !== undefined) return;
+  const idle = [...given].filter(([option]) => WORKERS.includes(option)).map(([, { flag }]) => flag);
+  if (idle.length === 0) return;
+  wrongUsage(command, `${idle.join(', ')} ${idle.length === 1 ? 'needs' : 'need'} --workers: a number, or cores`);
+}
+
+/** What is said of workers apart from the rest. */
+function parted(all: ServerOptions<never> & WorkersConfig, parallel: boolean): Pick<Gathered, 'options' | 'workers'> {
+  const entries = Object.entries(all);
+  const options = Object.fromEntries(entries.filter(([name]) => !WORKERS.includes(name))) as ServerOptions;
+  if (!parallel || all.workers === undefined) return { options, workers: null };
+  return { options, workers: Object.fromEntries(entries.filter(([name]) => WORKERS.includes(name))) };
 }
 
 const CERTIFICATE = 'a certificate: give --tls-cert and --tls-key, or --tls-self-signed';

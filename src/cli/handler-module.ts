@@ -1,14 +1,21 @@
 import { PortsideError } from '../base/errors.ts';
 import { isHandler } from '../server/define-handler.ts';
 import type { Handler } from '../server/handler.ts';
-import { loadModule } from './load-module.ts';
+import { loadModule, modulePath } from './load-module.ts';
+
+const PURPOSE = 'exports the handler';
+
+/** Where the module is that a worker is to load. ERR_PORTSIDE_MODULE when there is no such file. */
+export function handlerPath(file: string): string {
+  return modulePath({ file, purpose: PURPOSE });
+}
 
 /**
  * The handler that a module exports as its default, TypeScript run as it is.
  * ERR_PORTSIDE_MODULE when the file is missing or fails to load, ERR_PORTSIDE_HANDLER when its default export is not a handler.
  */
 export async function loadHandler(file: string): Promise<Handler> {
-  const module = await loadModule({ file, purpose: 'exports the handler' });
+  const module = await loadModule({ file, purpose: PURPOSE });
   if (!('default' in module)) {
     const named = Object.keys(module);
     const has = named.length === 0 ? 'exports nothing' : `exports only ${named.join(', ')}`;

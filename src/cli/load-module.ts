@@ -14,10 +14,8 @@ export interface ModuleRequest {
   readonly purpose: string;
 }
 
-/**
- * What a module exports, by name; TypeScript runs as it is. ERR_PORTSIDE_MODULE, with what to do, when the file is missing, is a directory, or fails to load.
- */
-export async function loadModule({ file, from = process.cwd(), purpose }: ModuleRequest): Promise<Exports> {
+/** Where a module is, as a whole path. ERR_PORTSIDE_MODULE, with what to do, when the file is missing or is a directory. */
+export function modulePath({ file, from = process.cwd(), purpose }: ModuleRequest): string {
   const path = resolve(from, file);
   if (!existsSync(path)) {
     const relative = isAbsolute(file) ? '' : `, which is relative to ${from}`;
@@ -29,6 +27,15 @@ export async function loadModule({ file, from = process.cwd(), purpose }: Module
       `${file} is a directory; name the file of the module that ${purpose}.`,
     );
   }
+  return path;
+}
+
+/**
+ * What a module exports, by name; TypeScript runs as it is. ERR_PORTSIDE_MODULE, with what to do, when the file is missing, is a directory, or fails to load.
+ */
+export async function loadModule(request: ModuleRequest): Promise<Exports> {
+  const { file } = request;
+  const path = modulePath(request);
   try {
     return (await import(pathToFileURL(path).href)) as Exports;
   } catch (cause) {

@@ -1,19 +1,22 @@
 import type { Command } from 'commander';
 import type { Handler } from '../server/handler.ts';
 import { attempt } from './attempt.ts';
-import { configHandler } from './config-file.ts';
+import { configHandler, configModule } from './config-file.ts';
 import type { LoadedConfig } from './config-file.ts';
 import { addFlags } from './flag.ts';
 import { gatherOptions, wrongUsage } from './gather-options.ts';
-import { loadHandler } from './handler-module.ts';
+import { handlerPath, loadHandler } from './handler-module.ts';
 import type { CommandIo } from './io.ts';
+import { runParallel } from './run-parallel.ts';
 import { runServer } from './run-server.ts';
 import { serverFlags } from './server-flags.ts';
+import { workerFlags } from './worker-flags.ts';
 
 const EXAMPLES = `
 Examples:
   portside serve chat.ts --port 7000
   portside serve chat.ts --port 7000 --tls-self-signed
+  portside serve chat.ts --port 7000 --workers cores
   portside serve echo.ts --endpoint unix:///tmp/echo.sock
   portside serve --config production.ts`;
 
@@ -31,13 +34,20 @@ export function serveCommand(program: Command, io: CommandIo, exit: (code: numbe
     .action(async (file: string | undefined) => {
       exit(await attempt(command, io, () => serve(command, file, io)));
     });
-  addFlags(command, serverFlags);
+  // Above the options of the command itself.
+  addFlags(command, serverFlags.toSpliced(-1, 0, workerFlags));
 }
 
 async function serve(command: Command, file: string | undefined, io: CommandIo): Promise<void> {
-  const gathered = await gatherOptions(command, io);
-  const { handler, name } = file === undefined ? await ofConfig(command, gathered.config) : await ofModule(file);
-  await runServer({ handler, what: `serving ${name}`, failed: 'the handler failed', gathered, io });
+  const gathered = await gatherOptions(command, io, { parallel: true });
+  const { config, workers } = gathered;
+  if (workers === null) {
+    const { handler, name } = file === undefined ? await ofConfig(command, config) : await ofModule(file);
+    await runServer({ handler, what: `serving ${name}`, failed: 'the handler failed', gathered, io });
+    return;
+  }
+  const path = file === undefined ? configPath(command, config) : handlerPath(file);
+  await runParallel({ file: path, what: `serving ${file ?? nameIn(config)}`, gathered, workers, io });
 }
 
 /** A handler, and what it is called where it is served. */
@@ -52,8 +62,20 @@ async function ofModule(file: string): Promise<Named> {
 
 async function ofConfig(command: Command, config: LoadedConfig | null): Promise<Named> {
   const handler = config === null ? null : await configHandler(config);
-  if (config !== null && handler !== null)
-    return { handler, name: typeof config.handler === 'string' ? config.handler : config.name };
+  return handler === null ? noModule(command, config) : { handler, name: nameIn(config) };
+}
+
+/** The module that workers load, by what a config file says. */
+function configPath(command: Command, config: LoadedConfig | null): string {
+  return (config === null ? null : configModule(config)) ?? noModule(command, config);
+}
+
+/** What the handler of a config file is called. */
+function nameIn(config: LoadedConfig | null): string {
+  return typeof config?.handler === 'string' ? config.handler : (config?.name ?? '');
+}
+
+function noModule(command: Command, config: LoadedConfig | null): never {
   const where = config === null ? 'a portside.config.ts' : config.name;
   return wrongUsage(command, `missing required argument 'module'; name it, or say handler: './chat.ts' in ${where}`);
 }

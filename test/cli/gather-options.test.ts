@@ -8,6 +8,7 @@ import { addFlags, longName } from '../../src/cli/flag.ts';
 import { gatherOptions } from '../../src/cli/gather-options.ts';
 import type { Gathered } from '../../src/cli/gather-options.ts';
 import { serverFlags } from '../../src/cli/server-flags.ts';
+import { workerFlags } from '../../src/cli/worker-flags.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'portside-gather-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -22,11 +23,15 @@ function configFile(text: string): string {
 }
 
 /** What a command line comes to, and what was said. */
-async function gather(args: readonly string[], defaults?: Readonly<Record<string, unknown>>): Promise<Gathered> {
+async function gather(
+  args: readonly string[],
+  defaults?: Readonly<Record<string, unknown>>,
+  parallel = false,
+): Promise<Gathered> {
   const command = new Command('test').exitOverride().configureOutput({ writeErr: () => {} });
-  addFlags(command, serverFlags);
+  addFlags(command, parallel ? [...serverFlags, workerFlags] : serverFlags);
   command.parse([...args], { from: 'user' });
-  return gatherOptions(command, { out: () => {}, err: () => {} }, defaults);
+  return gatherOptions(command, { out: () => {}, err: () => {} }, { defaults, parallel });
 }
 
 /** The options of a command line, but for `log`, which the command always gives. */
@@ -95,6 +100,32 @@ describe('every flag gives one option', () => {
   test('and none is forgotten here', () => {
     const all = serverFlags.flatMap((group) => group.flags).filter(({ option }) => option !== null);
     assert.deepEqual(all.map(longName).sort(), Object.keys(flags).sort());
+  });
+
+  test('of the flags of workers too, apart from the options of the server', async () => {
+    const words = ['--workers', '3', '--dispatch', 'hash', '--on-worker-death', 'shrink', '--boot-timeout', 'none'];
+    const { options, workers, watch } = await gather(['-p', '0', ...words, '--watchdog', '1s'], undefined, true);
+    assert.deepEqual(workers, {
+      workers: 3,
+      dispatch: 'hash',
+      onWorkerDeath: 'shrink',
+      bootTimeout: Infinity,
+      watchdog: 1_000,
+    });
+    assert.deepEqual(Object.keys(options).sort(), ['host', 'log', 'port']);
+    assert.equal(watch, false);
+    assert.deepEqual((await gather(['-p', '0', '--workers', 'cores'], undefined, true)).workers, { workers: 'cores' });
+    assert.equal((await gather(['-p', '0'], undefined, true)).workers, null);
+    const watched = await gather(['-p', '0', '--watch'], undefined, true);
+    assert.deepEqual([watched.workers, watched.watch], [{ workers: 1 }, true]);
+    assert.deepEqual(workerFlags.flags.map(longName).sort(), [
+      '--boot-timeout',
+      '--dispatch',
+      '--on-worker-death',
+      '--watch',
+      '--watchdog',
+      '--workers',
+    ]);
   });
 
   test('the words of --when-full, --rate, --per-client and --verbose', async () => {

@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { longName } from '../../src/cli/flag.ts';
 import { main, packageVersion } from '../../src/cli/main.ts';
 import { serverFlags } from '../../src/cli/server-flags.ts';
+import { workerFlags } from '../../src/cli/worker-flags.ts';
 import { start, inCheckout } from '../support/program.ts';
 
 /** Runs the command in this process. */
@@ -34,7 +35,7 @@ describe('help and version', () => {
 
   const common = serverFlags.flatMap(({ flags }) => flags).map(longName);
   const own: Readonly<Record<string, readonly string[]>> = {
-    serve: ['--help'],
+    serve: [...workerFlags.flags.map(longName), '--help'],
     exec: ['--shell', '--cwd', '--env', '--kill-after', '--on-drain', '--help'],
   };
   for (const [command, flags] of Object.entries(own)) {
@@ -176,6 +177,30 @@ describe('wrong usage', () => {
       /It can be wait, end-input or terminate/u,
     ],
     ['flags of exec at serve', [...served, '--shell'], /unknown option '--shell'/u],
+    ['flags of serve at exec', ['exec', '-p', '0', '--workers', '2', 'date'], /unknown option '--workers'/u],
+    ['no workers', [...served, '--workers', '0'], /--workers <n>.*It has to be a whole number from 1 on, or cores/u],
+    ['workers of another kind', [...served, '--workers', 'all'], /It has to be a whole number from 1 on, or cores/u],
+    [
+      'a dispatch that is none',
+      [...served, '--workers', '2', '--dispatch', 'best'],
+      /It can be round-robin, least-busy, hash or kernel/u,
+    ],
+    [
+      'what is done about a death that is nothing',
+      [...served, '--workers', '2', '--on-worker-death', 'mourn'],
+      /It can be restart, shrink or stop/u,
+    ],
+    [
+      'how there are workers where there are none',
+      [...served, '--dispatch', 'hash', '--watchdog', '1s', '--boot-timeout', '1s'],
+      /error: --dispatch, --boot-timeout, --watchdog need --workers: a number, or cores/u,
+    ],
+    ['one of them', [...served, '--on-worker-death', 'stop'], /error: --on-worker-death needs --workers: /u],
+    [
+      'several that are wrong about workers',
+      [...served, '--workers', '4000', '--watchdog', '5ms', '--boot-timeout', '0'],
+      /error: (?=.*--workers must )(?=.*--watchdog must )(?=.*--boot-timeout must )/u,
+    ],
   ];
   for (const [what, args, says] of wrong) {
     test(`${what} is told, with exit code 2`, async () => {

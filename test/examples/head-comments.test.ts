@@ -23,6 +23,7 @@ const trials: Readonly<Record<string, Trial>> = {
   'daytime.ts': { says: '', shows: /\d\d:\d\d:\d\d[^\n]*\n$/u },
   'echo-protocol.ts': { says: 'hello\n', shows: /^hello\n$/u },
   'echo.ts': { says: 'hello\n', shows: /^hello\n$/u },
+  'http.ts': { says: '', shows: /^Hello, 127\.0\.0\.1! This is thread \d+\.\n$/u },
   'proxy.ts': { says: 'hello\n', shows: /^hello\n$/u },
   'redis.ts': { says: '', shows: /^(?:OK\n|0\n|subscribe\nnews\n1\n)|INCR: [\d.]+ requests per second/u },
   'smtp-sink.ts': { says: 'NOOP\n', shows: /^(?:<[-~] {2})?250 2\.0\.0/mu },
