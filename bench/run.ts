@@ -3,7 +3,13 @@ import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { killAll } from './harness/child.ts';
 import { compileAll } from './harness/compile.ts';
-import { contenders } from './harness/contenders.ts';
+import {
+  comparisons,
+  contenders,
+  dispatchComparisons,
+  dispatchContenders,
+  type Comparison,
+} from './harness/contenders.ts';
 import { Field, messageOf, startServer, type Bench } from './harness/field.ts';
 import { idleTable, runIdle, type IdleResult } from './harness/idle.ts';
 import { loadTable, runLoad, type LoadPlan, type LoadResult } from './harness/load.ts';
@@ -31,14 +37,14 @@ function echoPlan(options: Options, size: number, connections: number): LoadPlan
   return { mode: 'echo', title, rounds, seconds, warmup, connections, size, depth };
 }
 
-function acceptPlan(options: Options): LoadPlan {
+function acceptPlan(options: Options, name: 'accept' | 'dispatch'): LoadPlan {
   const { rounds, seconds, warmup, connections = CONNECTIONS } = options;
-  return { mode: 'accept', title: `accept × ${connections}`, rounds, seconds, warmup, connections, size: 1, depth: 1 };
+  return { mode: 'accept', title: `${name} × ${connections}`, rounds, seconds, warmup, connections, size: 1, depth: 1 };
 }
 
 /** The field of this run: what was asked for and can be started here. */
 async function gather(options: Options, echoProgram: string, cores: Bench['cores']): Promise<Field> {
-  const every = contenders(echoProgram);
+  const every = options.works.includes('dispatch') ? dispatchContenders(echoProgram) : contenders(echoProgram);
   const unknown = options.only?.filter((name) => !every.some((one) => one.name === name)) ?? [];
   if (unknown.length > 0) {
     const names = every.map((one) => one.name).join(', ');
@@ -76,11 +82,11 @@ async function main(): Promise<number> {
   const pinned =
     cores.server === undefined ? 'not pinned' : `server on core ${cores.server}, load on core ${String(cores.load)}`;
   process.stdout.write(`${describeMachine(facts)}\n${pinned}; medians of ${options.rounds} rounds, (least–most)\n`);
-  const load = async (plan: LoadPlan): Promise<void> => {
+  const load = async (plan: LoadPlan, columns: readonly Comparison[] = comparisons): Promise<void> => {
     const result = await runLoad(bench, plan, (text) => progress(`${plan.title}, ${text}`));
     progressDone();
     loads.push(result);
-    process.stdout.write(`\n${loadTable(result, names)}\n`);
+    process.stdout.write(`\n${loadTable(result, names, columns)}\n`);
   };
   if (options.all) {
     await load(echoPlan(options, 64, CONNECTIONS));
@@ -88,7 +94,8 @@ async function main(): Promise<number> {
   } else if (options.works.includes('echo')) {
     await load(echoPlan(options, options.size, options.connections ?? CONNECTIONS));
   }
-  if (options.works.includes('accept')) await load(acceptPlan(options));
+  if (options.works.includes('accept')) await load(acceptPlan(options, 'accept'));
+  if (options.works.includes('dispatch')) await load(acceptPlan(options, 'dispatch'), dispatchComparisons);
   if (options.works.includes('idle')) {
     const connections = options.connections ?? IDLE_CONNECTIONS;
     const plan = { title: `idle × ${connections}`, rounds: options.rounds, connections };

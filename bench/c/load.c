@@ -5,7 +5,8 @@
  *   load accept --port N [--connections 64] [--seconds 3] [--warmup 1] [--sources 32] [--reset]
  *   load idle   --port N [--connections 1000] [--no-touch]
  *
- * and for all: --host 127.x.y.z, --pid N (read that process's CPU time over the measured window), --stall S (seconds).
+ * and for all: --host 127.x.y.z, --stall S (seconds), --pid N (read that process's CPU time over the measured window; given
+ * several times the sum of them).
  *
  * echo:   each connection keeps `depth` messages in flight and sends the next when one is back. What comes back is
  *         compared with what went out; at the end every byte has to be back and the server has to answer a FIN with one.
@@ -28,7 +29,7 @@
 static noreturn void usage(const char *problem, const char *about)
 {
     fprintf(stderr, "load: %s%s%s\n", problem, about ? ": " : "", about ? about : "");
-    fprintf(stderr, "usage: load echo|accept|idle --port N [--host 127.0.0.1] [--pid N] [--connections N]\n"
+    fprintf(stderr, "usage: load echo|accept|idle --port N [--host 127.0.0.1] [--pid N ...] [--connections N]\n"
                     "            [--size BYTES] [--depth N] [--seconds S] [--warmup S] [--stall S] [--sources N]\n"
                     "            [--reset] [--verify-all] [--no-touch]\n");
     exit(EXIT_USAGE);
@@ -79,7 +80,10 @@ static void parse(int count, char **arguments, struct options *options)
             options->server.sin_port = htons((uint16_t)whole(name, value, 1, 65535));
             have_port = true;
         }
-        else if (strcmp(name, "--pid") == 0) options->pid = (pid_t)whole(name, value, 1, 4194304);
+        else if (strcmp(name, "--pid") == 0) {
+            if (options->pid_count == PIDS_MAX) usage("too many of --pid", NULL);
+            options->pids[options->pid_count++] = (pid_t)whole(name, value, 1, 4194304);
+        }
         else if (strcmp(name, "--connections") == 0) options->connections = whole(name, value, 1, 60000);
         else if (strcmp(name, "--size") == 0) options->size = whole(name, value, 1, 16 << 20);
         else if (strcmp(name, "--depth") == 0) options->depth = whole(name, value, 1, 1024);

@@ -11,9 +11,13 @@
 /* Exit codes: what was measured is wrong or the server failed; the command line is wrong. */
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+/* How many processes a server may be. */
+enum { PIDS_MAX = 64 };
+
 struct options {
     struct sockaddr_in server; /* always within 127.0.0.0/8 */
-    pid_t pid;                 /* whose CPU time to read, 0 for nobody's */
+    pid_t pids[PIDS_MAX];      /* whose CPU time to read, summed */
+    uint32_t pid_count;
     uint32_t connections;
     uint32_t size;    /* bytes of a message */
     uint32_t depth;   /* messages in flight on each connection */
@@ -33,8 +37,8 @@ int run_idle(const struct options *options);
 noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 uint64_t now_ns(void);
-/* CPU time of a process with all its threads, in nanoseconds; 0 for pid 0. Fails when the process is gone. */
-uint64_t cpu_ns(pid_t pid);
+/* CPU time of the processes options->pids with all their threads, in nanoseconds. Fails when one is gone. */
+uint64_t cpu_ns(const struct options *options);
 /* Raises the soft limit of open files to the hard one and fails if fewer than `wanted` are allowed. */
 void allow_files(uint32_t wanted);
 

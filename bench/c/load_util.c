@@ -33,14 +33,17 @@ static uint64_t read_clock(clockid_t clock)
 
 uint64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
-uint64_t cpu_ns(pid_t pid)
+uint64_t cpu_ns(const struct options *options)
 {
-    if (pid == 0) return 0;
-    /* Nanoseconds, threads that ended included; /proc/PID/stat counts in ticks of 10 ms. */
-    clockid_t clock;
-    int error = clock_getcpuclockid(pid, &clock);
-    if (error != 0) fail("can't read the CPU time of process %d: %s", (int)pid, strerror(error));
-    return read_clock(clock);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < options->pid_count; i++) {
+        /* Nanoseconds, threads that ended included; /proc/PID/stat counts in ticks of 10 ms. */
+        clockid_t clock;
+        int error = clock_getcpuclockid(options->pids[i], &clock);
+        if (error != 0) fail("can't read the CPU time of process %d: %s", (int)options->pids[i], strerror(error));
+        sum += read_clock(clock);
+    }
+    return sum;
 }
 
 void allow_files(uint32_t wanted)
@@ -135,7 +138,7 @@ bool window_step(struct window *window, const struct options *options, uint64_t 
 {
     if (window->phase == WARMING && now >= window->begins) {
         window->phase = MEASURING;
-        window->server_cpu = cpu_ns(options->pid);
+        window->server_cpu = cpu_ns(options);
         window->own_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
         window->begins = now_ns();
         window->ends = window->begins + options->measure;
@@ -143,7 +146,7 @@ bool window_step(struct window *window, const struct options *options, uint64_t 
     }
     if (window->phase == MEASURING && now >= window->ends) {
         window->phase = OVER;
-        window->server_cpu = cpu_ns(options->pid) - window->server_cpu;
+        window->server_cpu = cpu_ns(options) - window->server_cpu;
         window->own_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID) - window->own_cpu;
         window->ends = now_ns();
         return true;

@@ -115,7 +115,7 @@ export class Child {
   /** The line of its stderr that says most, after a colon. */
   #complaint(): string {
     const lines = this.#stderr.split('\n').filter((line) => line.trim() !== '');
-    const line = lines.find((one) => /^(?:load|echo|\w*Error\b.*):/u.test(one)) ?? lines.at(-1);
+    const line = lines.find((one) => /^(?:load|echo|\w*Error\b.*|DOMException\b.*):/u.test(one)) ?? lines.at(-1);
     return line === undefined ? '' : `: ${line.trim().replaceAll(ROOT, '')}`;
   }
 }

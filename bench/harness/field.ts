@@ -16,6 +16,8 @@ export interface Bench {
 export interface Server {
   readonly child: Child;
   readonly port: number;
+  /** All its processes, that of the child first. */
+  readonly pids: readonly number[];
   readonly onNode: boolean;
 }
 
@@ -23,7 +25,8 @@ export interface Server {
 export async function startServer(bench: Pick<Bench, 'cores'>, contender: Contender): Promise<Server> {
   const child = new Child(contender.name, contender.command, { ...contender.env, PORT: '0' }, bench.cores.server);
   try {
-    return { child, port: Number(await child.line('PORT ', START_PATIENCE)), onNode: contender.onNode };
+    const [port = NaN, ...others] = (await child.line('PORT ', START_PATIENCE)).split(' ').map(Number);
+    return { child, port, pids: [child.pid, ...others], onNode: contender.onNode };
   } catch (error) {
     await child.end();
     throw error;

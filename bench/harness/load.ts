@@ -1,7 +1,7 @@
-/** The echo and the accept work: load on each contender in turn, and the table of it. */
+/** The echo, the accept and the dispatch work: load on each contender in turn, and the table of it. */
 import { Child } from './child.ts';
-import { BASELINE, LIMIT } from './contenders.ts';
-import { startServer, type Bench } from './field.ts';
+import type { Comparison } from './contenders.ts';
+import { startServer, type Bench, type Server } from './field.ts';
 import { figure, type Figure } from './statistics.ts';
 import { short, table, withRange } from './table.ts';
 
@@ -48,11 +48,12 @@ const LOAD_PATIENCE = 60_000;
 /** The factor between the rounds of one contender from which its figures are called unsteady. */
 const UNSTEADY = 1.5;
 
-function loadCommand(plan: LoadPlan, program: string, port: number, pid: number): string[] {
+function loadCommand(plan: LoadPlan, program: string, { port, pids }: Server): string[] {
   const { connections, seconds, warmup, size, depth } = plan;
-  const pairs: Record<string, number> = { port, pid, connections, seconds, warmup };
+  const pairs: Record<string, number> = { port, connections, seconds, warmup };
   if (plan.mode === 'echo') Object.assign(pairs, { size, depth });
-  return [program, plan.mode, ...Object.entries(pairs).flatMap(([name, value]) => [`--${name}`, String(value)])];
+  const options = [...Object.entries(pairs), ...pids.map((pid): [string, number] => ['pid', pid])];
+  return [program, plan.mode, ...options.flatMap(([name, value]) => [`--${name}`, String(value)])];
 }
 
 /** Measures every contender `plan.rounds` times. */
@@ -61,7 +62,7 @@ export async function runLoad(bench: Bench, plan: LoadPlan, progress: (text: str
   await bench.field.rounds(plan.rounds, progress, async (contender, round) => {
     const server = await startServer(bench, contender);
     try {
-      const command = loadCommand(plan, bench.programs.load, server.port, server.child.pid);
+      const command = loadCommand(plan, bench.programs.load, server);
       const load = new Child(`load on ${contender.name}`, command, {}, bench.cores.load);
       const patience = (plan.warmup + plan.seconds) * 1000 + LOAD_PATIENCE;
       try {
@@ -96,7 +97,7 @@ function leastRatio(rounds: readonly LoadRound[], name: string, to: string): num
   return least(name) / least(to);
 }
 
-function row(rounds: readonly LoadRound[], name: string): string[] {
+function row(rounds: readonly LoadRound[], name: string, comparisons: readonly Comparison[]): string[] {
   const mine = rounds.filter((one) => one.contender === name);
   const median = (pick: (one: LoadRound) => number): string => short(figure(mine.map(pick)).median);
   const percent = (pick: (one: LoadRound) => number): string => {
@@ -106,10 +107,11 @@ function row(rounds: readonly LoadRound[], name: string): string[] {
   return [
     name,
     withRange(figure(mine.map((one) => one.cpu))),
-    short(ratio(rounds, name, LIMIT).median),
-    short(leastRatio(rounds, name, LIMIT)),
-    short(ratio(rounds, name, BASELINE).median),
-    short(leastRatio(rounds, name, BASELINE)),
+    ...comparisons.flatMap(({ to }) => {
+      const other = to(name);
+      if (other === undefined) return ['–', '–'];
+      return [short(ratio(rounds, name, other).median), short(leastRatio(rounds, name, other))];
+    }),
     median((one) => one.perSecond),
     median((one) => one.p50),
     median((one) => one.p99),
@@ -120,15 +122,12 @@ function row(rounds: readonly LoadRound[], name: string): string[] {
 }
 
 /** The table of a result, with notes of failed connections and of rounds that are far apart. */
-export function loadTable(result: LoadResult, names: readonly string[]): string {
+export function loadTable(result: LoadResult, names: readonly string[], comparisons: readonly Comparison[]): string {
   const noun = result.plan.mode === 'echo' ? 'message' : 'connection';
   const head = [
     result.plan.title,
     `CPU µs/${noun}`,
-    `× ${LIMIT}`,
-    'least',
-    `× ${BASELINE}`,
-    'least',
+    ...comparisons.flatMap(({ head }) => [`× ${head}`, 'least']),
     `${noun}s/s`,
     'p50 µs',
     'p99 µs',
@@ -137,7 +136,7 @@ export function loadTable(result: LoadResult, names: readonly string[]): string 
     'load CPU',
   ];
   const measured = names.filter((name) => result.rounds.some((one) => one.contender === name));
-  const rows = measured.map((name) => row(result.rounds, name));
+  const rows = measured.map((name) => row(result.rounds, name, comparisons));
   const failures = result.rounds
     .map(({ contender, round, failures: count = 0 }) => ({ count, where: `${contender}, round ${round + 1}` }))
     .filter(({ count }) => count > 0)

@@ -1,7 +1,7 @@
 /** The command line. */
 import { parseArgs } from 'node:util';
 
-export type Work = 'echo' | 'accept' | 'idle';
+export type Work = 'echo' | 'accept' | 'idle' | 'dispatch';
 
 export interface Options {
   readonly works: readonly Work[];
@@ -17,15 +17,16 @@ export interface Options {
   readonly json: string | undefined;
 }
 
-export const USAGE = `usage: npm run bench -- echo|accept|idle|all [options]
+export const USAGE = `usage: npm run bench -- echo|accept|idle|dispatch|all [options]
 
   echo     messages back and forth on long-lived connections
   accept   connect, one byte each way, close
   idle     memory of connections that do nothing
+  dispatch as accept, on servers of two threads or processes
   all      echo with 64 B on 64 connections and 64 KiB on 8, accept, idle
 
   --size BYTES       echo: size of a message (64)
-  --connections N    how many, or how many at a time (echo and accept 64, idle 9000)
+  --connections N    how many, or how many at a time (64, idle 9000)
   --depth N          echo: messages in flight on each connection (1)
   --rounds N         rounds; medians are shown (5)
   --seconds S        measured time of one contender in a round (3)
@@ -76,15 +77,19 @@ function parse(parameters: readonly string[]) {
   });
 }
 
+function isWork(text: string): text is Work {
+  return text === 'echo' || text === 'accept' || text === 'idle' || text === 'dispatch';
+}
+
 /** The options, or null when help was asked for. Throws a {@link UsageError}. */
 export function parseOptions(parameters: readonly string[]): Options | null {
   const { values, positionals } = read(parameters);
   if (values.help === true) return null;
   const [work, ...extra] = positionals;
-  if (work === undefined) throw new UsageError('say what to measure: echo, accept, idle or all');
+  if (work === undefined) throw new UsageError('say what to measure: echo, accept, idle, dispatch or all');
   if (extra.length > 0) throw new UsageError(`one work at a time, not also ${extra.join(' ')}`);
-  if (work !== 'echo' && work !== 'accept' && work !== 'idle' && work !== 'all') {
-    throw new UsageError(`there is no ${work}; it can be echo, accept, idle or all`);
+  if (!isWork(work) && work !== 'all') {
+    throw new UsageError(`there is no ${work}; it can be echo, accept, idle, dispatch or all`);
   }
   const all = work === 'all';
   for (const name of ['size', 'connections', 'depth'] as const) {
@@ -94,7 +99,7 @@ export function parseOptions(parameters: readonly string[]): Options | null {
   }
   const only = values.only?.split(',').map((name) => name.trim());
   return {
-    works: all ? ['echo', 'accept', 'idle'] : [work],
+    works: work === 'all' ? ['echo', 'accept', 'idle'] : [work],
     all,
     size: number('size', values.size, 1, 16 << 20, true) ?? 64,
     connections: number('connections', values.connections, 1, 60_000, true),

@@ -1,5 +1,6 @@
 /**
- * How a server under test talks to the harness, the same for all of them: it prints `PORT n` when it listens, answers
+ * How a server under test talks to the harness, the same for all of them: it prints `PORT n` when it listens, followed by the ids of its
+ * other processes if it has any, answers
  * the line `mem` on its input with its memory after garbage collection, and ends when its input ends, so that it
  * cannot outlive the harness.
  */
@@ -22,8 +23,11 @@ export function portOf(address: object | string | null | undefined): number {
   throw new Error('a TCP server has a port');
 }
 
-/** Says where the server listens, and begins to serve the harness. */
-export function announce(listening: number): void {
+/** How many threads or processes are to serve: WORKERS, or 2. */
+export const workers: number = Number(process.env.WORKERS ?? 2);
+
+/** Says where the server listens and what other processes are part of it, and begins to serve the harness. */
+export function announce(listening: number, others: readonly number[] = []): void {
   process.stdin.setEncoding('utf8');
   let line = '';
   process.stdin.on('data', (text: string) => {
@@ -32,7 +36,7 @@ export function announce(listening: number): void {
     for (const one of lines) if (one === 'mem') void tellMemory();
   });
   process.stdin.on('end', () => process.exit(0));
-  process.stdout.write(`PORT ${listening}\n`);
+  process.stdout.write(`PORT ${[listening, ...others].join(' ')}\n`);
 }
 
 async function tellMemory(): Promise<void> {
