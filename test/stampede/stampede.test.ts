@@ -13,7 +13,7 @@ import { Watch, assertAddsUp, eventually, leavesNoThread, portOf, startOn, ways,
 import type { Way } from '../parallel/support.ts';
 
 /** Seconds for each way; CI has more time than a person. */
-const SECONDS = Number(process.env['PORTSIDE_STAMPEDE_SECONDS'] ?? 4);
+const SECONDS = Number(process.env['PORTSIDE_STAMPEDE_SECONDS'] ?? 2);
 const CLIENTS = 200;
 const SEED = Number(process.env['PORTSIDE_SEED'] ?? Date.now() % 1_000_000);
 /** What a worker is asked for that kills it. */
