@@ -169,10 +169,13 @@ CALL(api_recv) {
   return number(env, n < 0 ? -errno : (int32_t)n);
 }
 
-/* 0: TCP_NODELAY; 1: SO_KEEPALIVE with the idle time in seconds, 0 for off. Sockets that lack it say so, and nobody minds. */
+/* On a connection, or on a listening socket, whose connections have it from the beginning (Linux copies it). 0: TCP_NODELAY; 1: SO_KEEPALIVE with the idle time in seconds, 0 for off. Sockets that lack it say so, and nobody minds. */
 CALL(api_set) {
   BEGIN;
-  NAMED(CHANNEL);
+  int32_t slot;
+  Slot *s = named(&c, CHANNEL, &slot);
+  if (s == NULL) s = named(&c, LISTENER, &slot);
+  if (s == NULL) return number(env, -EBADF);
   int option = integer(&c, 2), value = integer(&c, 3), on = value > 0, every = 1, probes = 10, done;
   if (option == 0) {
     done = setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -77,7 +77,7 @@ enum {
 };
 
 /* What a connection brings along from another thread. */
-enum { STATE_ENDED = 1, STATE_SHUT = 2, STATE_UNREAD = 4 };
+enum { STATE_ENDED = 1, STATE_SHUT = 2, STATE_UNREAD = 4, STATE_TUNED = 8 };
 
 enum { FREE, CHANNEL, LISTENER, DIAL, INBOX, OUTBOX };
 

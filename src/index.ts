@@ -112,6 +112,7 @@ export type {
   SocketOption,
   Transport,
   TransportFlags,
+  Tuning,
 } from './transport/contract.ts';
 export type { Passage, PassageTicket, Passages, Untaken } from './transport/passage.ts';
 export { CertificateError } from './transport/tls/certificate-error.ts';

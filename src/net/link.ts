@@ -29,6 +29,7 @@ import {
   WATCHED,
 } from './link-state.ts';
 import { Outlet } from './outlet.ts';
+import { tune } from './settings.ts';
 import type { ConnectionSettings } from './settings.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -58,8 +59,7 @@ export class Link implements Sink {
     this.settings = settings;
     this.connection = connection;
     channel.sink = this;
-    if (settings.noDelay) channel.set({ kind: 'noDelay', on: true });
-    if (settings.keepAlive !== false) channel.set({ kind: 'keepAlive', on: true, delay: settings.keepAlive });
+    if (channel.tuned !== true) tune(channel, settings);
   }
 
   /** Goes on over another channel, such as TLS over the one before. */

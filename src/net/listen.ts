@@ -108,8 +108,14 @@ export async function listen(where: string | number | ListenOptions, more?: List
   else scope?.check({ op: 'listen', role: 'server', host: formatEndpoint(endpoint), port: undefined });
 
   const backlog = options.backlog ?? 511;
-  const bind: BindOptions = { backlog, reusePort: options.reusePort ?? false, reuseAddress: options.reuse };
   const opening = await openingSettings(endpoint, options);
+  const settings = connectionSettings(options, 'server', opening);
+  const bind: BindOptions = {
+    backlog,
+    reusePort: options.reusePort ?? false,
+    reuseAddress: options.reuse,
+    tuning: settings,
+  };
   // What was made here ends here; a context that was given is its maker's.
   const forget = (): void => {
     if (opening !== null && opening.tls !== options.tls) opening.tls?.close();
@@ -131,7 +137,6 @@ export async function listen(where: string | number | ListenOptions, more?: List
     cleanup();
     throw options.signal.reason;
   }
-  const settings = connectionSettings(options, 'server', opening);
   const listener = openListener({ acceptors, backlog, settings, cleanup }, scope);
   if (opening !== null && opening.tls !== null && opening.tls !== options.tls) {
     opening.tls.onReload = (error) => {

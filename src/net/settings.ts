@@ -1,3 +1,4 @@
+import type { Channel, Tuning } from '../transport/contract.ts';
 import { deadlinesOf } from './deadlines.ts';
 import type { DeadlineOptions, Deadlines } from './deadlines.ts';
 import type { OpeningSettings } from './opening.ts';
@@ -57,4 +58,10 @@ export function connectionSettings(
     opening,
     host,
   };
+}
+
+/** Gives a channel the options that its listener could not give to all. */
+export function tune(channel: Channel, { noDelay, keepAlive }: Tuning): void {
+  if (noDelay) channel.set({ kind: 'noDelay', on: true });
+  if (keepAlive !== false) channel.set({ kind: 'keepAlive', on: true, delay: keepAlive });
 }

@@ -77,7 +77,7 @@ export class CrewWorker implements WorkerLoad {
 
   get room(): boolean {
     if (this.state !== 'serving') return false;
-    for (const passage of this.equipment.passages) if (passage.waiting >= passage.capacity) return false;
+    for (const passage of this.equipment.passages) if (passage.full) return false;
     return true;
   }
 

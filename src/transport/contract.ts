@@ -61,12 +61,22 @@ export type BindTarget =
   | { readonly kind: 'memory'; readonly name: string }
   | { readonly kind: 'fd'; readonly fd: number };
 
+/** Options of connections that can be set for all of a listener's. */
+export interface Tuning {
+  /** TCP_NODELAY. */
+  readonly noDelay: boolean;
+  /** SO_KEEPALIVE with the idle time before the first probe in milliseconds, or false. */
+  readonly keepAlive: number | false;
+}
+
 /** How a transport binds. */
 export interface BindOptions {
   /** Connections that may wait, 1 or more. */
   readonly backlog: number;
   /** Share the port with other listeners that say so too (SO_REUSEPORT). */
   readonly reusePort: boolean;
+  /** What all connections are to have from the beginning. A backend that can set it once for all does, and says so by {@link Channel.tuned}; others leave it to {@link Channel.set}. */
+  readonly tuning?: Tuning | undefined;
   /** SO_REUSEADDR; undefined leaves the backend's habit. A backend that can't choose refuses `false` with ERR_PORTSIDE_UNSUPPORTED. */
   readonly reuseAddress: boolean | undefined;
 }
@@ -225,6 +235,8 @@ export interface Channel {
    * Under TLS it can't be had: what the connection is lies in the process's keys. It throws ERR_PORTSIDE_UNSUPPORTED.
    */
   release(): Released | null;
+  /** Whether it has what {@link BindOptions.tuning} asked for. */
+  readonly tuned?: boolean | undefined;
   /** Sets an option; one that the kind of socket lacks is ignored. */
   set(option: SocketOption): void;
   /** Whether it keeps the process alive; true at first. */

@@ -31,11 +31,13 @@ export interface Passage {
   readonly transfer: readonly MessagePort[];
   /** Channels that may be under way. */
   readonly capacity: number;
-  /** How many are under way: given, and not taken in the other thread. Whoever finds `capacity` of them is told by {@link Passage.onRoom}. */
+  /** How many are under way: given, and not taken in the other thread. */
   readonly waiting: number;
+  /** Whether `capacity` are under way. Whoever finds it so is told by {@link Passage.onRoom} when it is not any more. Cheap to ask for each connection. */
+  readonly full: boolean;
   /** How many were taken in the other thread, since the beginning. */
   readonly taken: number;
-  /** Called once, from a fresh stack, when there is room again after a {@link Passage.give} or a look at {@link Passage.waiting} that found none. */
+  /** Called once, from a fresh stack, when there is room again after a {@link Passage.give} or a look at {@link Passage.full} that found none. */
   onRoom: (() => void) | null;
   /**
    * Gives a channel away whole: with what was read of it and not consumed, where the transport carries that (`handOver`). True: it is the other thread's, and this

@@ -81,6 +81,21 @@ export function giving(promise: Promises): void {
       assert.equal(rooms, 0);
     });
 
+    promise('tells of room to who only looked, and found none', async (cross) => {
+      const far = await cross.farEnd(2);
+      const { passage } = far;
+      let rooms = 0;
+      passage.onRoom = () => void (rooms += 1);
+      for (let round = 1; round <= 3; round++) {
+        assert.equal(passage.full, false);
+        for (const { channel } of await cross.many(2)) assert.ok(passage.give(channel, round));
+        assert.equal(passage.full, true);
+        await far.ask('takeAll', 2);
+        await cross.stage.until(() => rooms === round, 'to be told');
+        assert.equal(passage.waiting, 0);
+      }
+    });
+
     promise('is woken each time: nobody waits for room that is there', async (cross) => {
       const far = await cross.farEnd(1);
       const { passage } = far;

@@ -19,6 +19,8 @@ export class NativeAcceptor implements Acceptor, SocketEvents, Task {
   readonly gen: number;
   protected readonly loop: NativeLoop;
   protected readonly slot: number;
+  /** Connections have what the listening socket has. */
+  protected tuned = false;
   #wanted = false;
   /** The core tells of connections. */
   #armed = false;
@@ -51,7 +53,7 @@ export class NativeAcceptor implements Acceptor, SocketEvents, Task {
       return null;
     }
     this.#delay = SHORTEST;
-    return takenChannel(loop, slot);
+    return takenChannel(loop, slot, this.tuned);
   }
 
   pending(): boolean {

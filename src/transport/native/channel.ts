@@ -41,6 +41,7 @@ import {
 } from './layout.ts';
 import type { ChannelEvents, NativeLoop, Task } from './loop.ts';
 import { Output } from './output.ts';
+import { setOption } from './socket-option.ts';
 
 const { EBUSY } = constants.errno;
 /** A dead connection has no more to read than a receive buffer; this bounds one that is not dead. */
@@ -181,7 +182,7 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
   give(outbox: number, outboxGen: number, id: number): number {
     if (!this.#quiet()) return -EBUSY;
     const { loop } = this;
-    let state = 0;
+    let state = this.tuning;
     let unread: Uint8Array | undefined;
     // Of most channels that are given nothing was ever read.
     if (this.#late !== null || (this.#flags & (READS | SHUT)) !== 0) {
@@ -199,11 +200,7 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
   }
 
   set(option: SocketOption): void {
-    if ((this.#flags & GONE) !== 0) return;
-    const { addon } = this.loop;
-    if (option.kind === 'noDelay') addon.set(this.slot, this.gen, 0, option.on ? 1 : 0);
-    else
-      addon.set(this.slot, this.gen, 1, option.on ? Math.max(1, Math.min(32767, Math.round(option.delay / 1000))) : 0);
+    if ((this.#flags & GONE) === 0) setOption(this.loop.addon, this.slot, this.gen, option);
   }
 
   ref(on: boolean): void {
@@ -413,7 +410,8 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     return (
       (last === EV_END || (this.#flags & END_SEEN) !== 0 ? STATE_ENDED : 0) |
       ((this.#flags & SHUT) !== 0 ? STATE_SHUT : 0) |
-      (unread.length > 0 ? STATE_UNREAD : 0)
+      (unread.length > 0 ? STATE_UNREAD : 0) |
+      this.tuning
     );
   }
 

@@ -51,6 +51,8 @@ export const CTL_STATE = 18;
 export const STATE_ENDED = 1;
 export const STATE_SHUT = 2;
 export const STATE_UNREAD = 4;
+/** It has the options that its listener asked for. */
+export const STATE_TUNED = 8;
 
 export const KIND_TCP = 0;
 export const KIND_UNIX = 1;

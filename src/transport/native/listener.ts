@@ -1,9 +1,11 @@
 import { unlinkSync } from 'node:fs';
 import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
+import type { SocketOption, Tuning } from '../contract.ts';
 import { NativeAcceptor } from './acceptor.ts';
 import { failure } from './failure.ts';
 import type { NativeLoop } from './loop.ts';
+import { setOption } from './socket-option.ts';
 
 /** A listening socket of the native core. Clients wait in the kernel until they are taken. */
 export class NativeListener extends NativeAcceptor {
@@ -13,6 +15,18 @@ export class NativeListener extends NativeAcceptor {
   constructor(loop: NativeLoop, slot: number, gen: number, address: Address, file: string | null) {
     super(loop, slot, gen, address, true);
     this.#file = file;
+  }
+
+  /** Has all connections begin with these options, which Linux copies from the listening socket; where it can't be, each is given its own. */
+  tune({ noDelay, keepAlive }: Tuning): void {
+    const { addon } = this.loop;
+    const set = (option: SocketOption): boolean => setOption(addon, this.slot, this.gen, option) === 0;
+    const alive: SocketOption = {
+      kind: 'keepAlive',
+      on: keepAlive !== false,
+      delay: keepAlive === false ? 0 : keepAlive,
+    };
+    this.tuned = set({ kind: 'noDelay', on: noDelay }) && set(alive);
   }
 
   override close(): void {

@@ -18,6 +18,8 @@ export abstract class Output {
   /** Bytes that the core holds. */
   protected rest = 0;
   protected backlog: Backlog | null = null;
+  /** STATE_TUNED when it has the options that its listener asked for, or 0. */
+  tuning = 0;
   /** The errno of a failed write, or 0. */
   protected writeFailed = 0;
   /** The flush that the gathered bytes wait for, how many they are, and the last of their operations. */
@@ -29,6 +31,10 @@ export abstract class Output {
     this.loop = loop;
     this.slot = slot;
     this.gen = gen;
+  }
+
+  get tuned(): boolean {
+    return this.tuning !== 0;
   }
 
   get queued(): number {

@@ -32,6 +32,8 @@ class NativePassage implements Passage, SocketEvents {
   readonly #port: MessagePort;
   readonly #shared: Int32Array;
   #given = 0;
+  /** How many are under way at most. */
+  #most = 0;
   #ended = false;
 
   constructor(loop: NativeLoop, capacity: number) {
@@ -55,6 +57,13 @@ class NativePassage implements Passage, SocketEvents {
     return this.#ended ? 0 : this.#loop.addon.waiting(this.#slot, this.gen);
   }
 
+  get full(): boolean {
+    // No more can be under way than were when it was last looked, with those that were given since.
+    if (this.#most < this.capacity || this.#ended) return false;
+    this.#most = this.waiting;
+    return this.#most >= this.capacity;
+  }
+
   get taken(): number {
     return this.#given - this.waiting;
   }
@@ -73,6 +82,7 @@ class NativePassage implements Passage, SocketEvents {
     const failed = channel.give(this.#slot, this.gen, id);
     if (failed === 0) {
       this.#given += 1;
+      this.#most += 1;
       return true;
     }
     if (failed === -EAGAIN || failed === -EBUSY || failed === -EPIPE) return false;
@@ -89,7 +99,7 @@ class NativePassage implements Passage, SocketEvents {
       const slot = loop.addon.untaken(this.#slot, this.gen);
       if (slot === -EAGAIN) break;
       const id = idFound(loop);
-      untaken.push({ id, channel: slot < 0 ? null : takenChannel(loop, slot) });
+      untaken.push({ id, channel: slot < 0 ? null : takenChannel(loop, slot, false) });
     }
     this.#ended = true;
     this.#given -= untaken.length;

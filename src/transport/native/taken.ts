@@ -1,17 +1,30 @@
 import type { Address } from '../address.ts';
 import { NativeChannel } from './channel.ts';
-import { CTL_FAMILY, CTL_GEN, CTL_HOST, CTL_PATH, CTL_PORT, CTL_STATE, STATE_ENDED, STATE_UNREAD } from './layout.ts';
+import {
+  CTL_FAMILY,
+  CTL_GEN,
+  CTL_HOST,
+  CTL_PATH,
+  CTL_PORT,
+  CTL_STATE,
+  STATE_ENDED,
+  STATE_TUNED,
+  STATE_UNREAD,
+} from './layout.ts';
 import type { NativeLoop } from './loop.ts';
 
 const UNNAMED: Address = { family: 'unix', path: '' };
 const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
-/** The channel over a slot that the core has just made, with what it left in the control words. */
-export function takenChannel(loop: NativeLoop, slot: number): NativeChannel {
+/** The channel over a slot that the core has just made, with what it left in the control words. `tuned`: its listener's options are its own. */
+export function takenChannel(loop: NativeLoop, slot: number, tuned: boolean): NativeChannel {
   const { ctl } = loop;
   const state = ctl[CTL_STATE] as number;
   const channel = new NativeChannel(loop, slot, ctl[CTL_GEN] as number, peerOf(loop, slot));
+  if (tuned) channel.tuning = STATE_TUNED;
   if (state === 0) return channel;
+  channel.tuning = state & STATE_TUNED;
+  if (state === STATE_TUNED) return channel;
   return channel.resume((state & STATE_UNREAD) !== 0 ? [new Uint8Array(loop.addon.unread())] : [], state);
 }
 

@@ -110,7 +110,9 @@ class NativeTransport implements Transport {
       throw failure('listen', 22, { local: nameOf(target) });
     }
     const file = target.kind === 'unix' && !target.path.startsWith('\0') ? target.path : null;
-    return new NativeListener(loop, slot, gen, address, file);
+    const listener = new NativeListener(loop, slot, gen, address, file);
+    if (options.tuning !== undefined && address.family !== 'unix') listener.tune(options.tuning);
+    return listener;
   }
 }
 

@@ -68,12 +68,11 @@ export class NodePassage implements Passage {
   }
 
   get waiting(): number {
-    if (this.#underWay >= this.capacity && this.#open) this.#hasRoom();
-    return this.#underWay;
+    return this.#given - this.taken;
   }
 
-  get #underWay(): number {
-    return this.#given - this.taken;
+  get full(): boolean {
+    return this.#open && !this.#hasRoom();
   }
 
   get taken(): number {
@@ -141,10 +140,10 @@ export class NodePassage implements Passage {
   }
 
   #hasRoom(): boolean {
-    if (this.#given - this.#taken < this.capacity || this.#underWay < this.capacity) return true;
+    if (this.#given - this.#taken < this.capacity || this.waiting < this.capacity) return true;
     Atomics.store(this.#counters, ASKED, 1);
     // Whoever was taken before the other thread could see that is seen here.
-    if (this.#underWay < this.capacity) return true;
+    if (this.waiting < this.capacity) return true;
     this.#asked = true;
     return false;
   }
@@ -160,7 +159,7 @@ export class NodePassage implements Passage {
 
   #tellRoom(): void {
     // A message may come for a question that was answered otherwise.
-    if (!this.#asked || this.#underWay >= this.capacity) return;
+    if (!this.#asked || this.waiting >= this.capacity) return;
     this.#asked = false;
     try {
       this.onRoom?.();
