@@ -17,10 +17,13 @@ const UNNAMED: Address = { family: 'unix', path: '' };
 export class NodeAcceptor extends HoldingAcceptor<NodeChannel> {
   readonly #server: Server;
   readonly #backlog: number;
+  /** Connections have the options that the listening socket was given. */
+  readonly #tuned: boolean;
 
   /** @param server It listens, with `pauseOnConnect` and `allowHalfOpen`. */
-  constructor(server: Server, address: Address, backlog: number) {
+  constructor(server: Server, address: Address, backlog: number, tuned: boolean) {
     super(address, false);
+    this.#tuned = tuned;
     this.#server = server;
     this.#backlog = backlog;
     server.on('connection', (socket) => this.#arrive(socket));
@@ -50,7 +53,7 @@ export class NodeAcceptor extends HoldingAcceptor<NodeChannel> {
 
   #arrive(socket: Socket): void {
     const unix = this.address.family === 'unix';
-    const channel = new NodeChannel(socket, unix ? this.address : null, unix ? UNNAMED : null);
+    const channel = new NodeChannel(socket, unix ? this.address : null, unix ? UNNAMED : null, this.#tuned);
     // A peer that is gone has no address any more: an error of this one connection.
     const gone = !unix && socket.remoteAddress === undefined;
     if (gone || this.closed || this.held >= this.#backlog) channel.destroy('reset');

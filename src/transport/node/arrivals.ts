@@ -6,7 +6,7 @@ import type { Channel } from '../contract.ts';
 import type { PassageTicket } from '../passage.ts';
 import { NodeChannel } from './channel.ts';
 import { HoldingAcceptor } from './holding.ts';
-import { ASKED, ENDED, SHUT, TAKEN } from './passage.ts';
+import { ASKED, ENDED, SHUT, TAKEN, TUNED } from './passage.ts';
 import type { Parcel } from './passage.ts';
 
 /**
@@ -91,5 +91,6 @@ const NOTHING: readonly Uint8Array[] = [];
 function open([, socket, host, port]: Parcel): NodeChannel {
   // The system lets an output be ended again; Node has to be told.
   if ((port & SHUT) !== 0) socket.end();
-  return NodeChannel.adopt(socket, { local: null, remote: tcpAddress(host, port & ~SHUT) }, NOTHING, false);
+  const remote = tcpAddress(host, port & ~(SHUT | TUNED));
+  return NodeChannel.adopt(socket, { local: null, remote }, NOTHING, false, (port & TUNED) !== 0);
 }

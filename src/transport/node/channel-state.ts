@@ -25,6 +25,8 @@ export const DROP: number = 1 << 12;
 export const RESET: number = 1 << 13;
 /** Somebody else may have set options of the socket, which Node knows nothing of. */
 export const FOREIGN: number = 1 << 14;
+/** It has the options that its listener asked for. */
+export const TUNED: number = 1 << 15;
 export const ENDING: number = FLUSH | DROP | RESET;
 export const GONE: number = CLOSED | RELEASED | DROP | RESET;
 export const MUTE: number = GONE | FLUSH | SHUT | DEAD;

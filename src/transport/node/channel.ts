@@ -27,6 +27,7 @@ import {
   RESET,
   SCHEDULED,
   SHUT,
+  TUNED,
   endOf,
 } from './channel-state.ts';
 import { drain, endedByReset, quiet, setOption, takenBy } from './internals.ts';
@@ -41,6 +42,7 @@ interface Carrier extends Socket {
   [CHANNEL]?: NodeChannel | undefined;
 }
 
+type Pieces = readonly Uint8Array[];
 const EMPTY = new Uint8Array(0);
 // oxlint-disable-next-line typescript/unbound-method -- called with the socket as `this`
 const { push } = Readable.prototype;
@@ -49,16 +51,17 @@ const { push } = Readable.prototype;
 export class NodeChannel implements Channel {
   sink: Sink = deafSink;
   #socket: Carrier;
-  #flags = 0;
+  #flags: number;
   /** What waits for flow to be on; null nearly always. */
   #late: Late | null = null;
   #unsent = 0;
   /** Those that are known. One field, as most are never asked for and an idle connection has to stay small. */
   #addresses: Addresses | null;
 
-  /** Addresses that Node can't tell (Unix sockets) are given; null means ask the socket. */
-  constructor(socket: Socket, local: Address | null, remote: Address | null) {
+  /** Addresses that Node can't tell (Unix sockets) are given; null means ask the socket. `tuned`: it has the options that its listener asked for. */
+  constructor(socket: Socket, local: Address | null, remote: Address | null, tuned = false) {
     this.#socket = socket;
+    this.#flags = tuned ? FOREIGN | TUNED : 0;
     this.#addresses = local === null && remote === null ? null : { local, remote };
     this.#attach(socket);
   }
@@ -69,23 +72,20 @@ export class NodeChannel implements Channel {
   }
 
   /** A channel over what another one released, or what came from elsewhere: with `known` of its addresses. */
-  static adopt(socket: Socket, known: Addresses | null, unread: readonly Uint8Array[], ended: boolean): NodeChannel {
+  static adopt(socket: Socket, known: Addresses | null, unread: Pieces, ended: boolean, tuned = false): NodeChannel {
     const former = (socket as Carrier)[CHANNEL];
     const { local = null, remote = null } = former === undefined ? (known ?? {}) : (former.#addresses ?? {});
-    const channel = new NodeChannel(socket, local, remote);
-    channel.#flags = (former === undefined ? FOREIGN : former.#flags & FOREIGN) | (socket.writableEnded ? SHUT : 0);
+    const channel = new NodeChannel(socket, local, remote, tuned);
+    channel.#flags |= (former === undefined ? FOREIGN : former.#flags & FOREIGN) | (socket.writableEnded ? SHUT : 0);
     socket.pause();
-    if (unread.length > 0 || ended || socket.destroyed) {
-      const late = new Late();
-      channel.#late = late;
-      late.unread.push(...unread);
-      late.end = ended;
-      if (socket.destroyed) {
-        channel.#flags |= DEAD;
-        late.close = { kind: 'ended' };
-      }
-    }
+    const { destroyed } = socket;
+    if (unread.length > 0 || ended || destroyed) channel.#late = Late.of(unread, ended, destroyed);
+    if (destroyed) channel.#flags |= DEAD;
     return channel;
+  }
+
+  get tuned(): boolean {
+    return (this.#flags & TUNED) !== 0;
   }
 
   get local(): Address {

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
-import type { SocketConstructorOpts } from 'node:net';
-import type { SocketOption } from '../contract.ts';
+import type { Server, SocketConstructorOpts } from 'node:net';
+import type { SocketOption, Tuning } from '../contract.ts';
 
 /** What libuv has of a socket. */
 interface Handle {
@@ -9,6 +9,8 @@ interface Handle {
   readonly bytesWritten?: number;
   readonly writeQueueSize?: number;
   readStop?(): number;
+  setNoDelay?(on: boolean): number;
+  setKeepAlive?(on: boolean, seconds: number, interval: number, count: number): number;
   getpeername?(out: object): number | undefined;
 }
 
@@ -84,6 +86,20 @@ export function hasReusePort(): boolean {
 export function setOption(socket: Socket, option: SocketOption, on: boolean): void {
   if (option.kind === 'noDelay') socket.setNoDelay(on);
   else socket.setKeepAlive(on, option.delay);
+}
+
+/**
+ * Has all connections of a listening server begin with these options, which Linux copies from the listening socket. False where that can't be: elsewhere, and
+ * without Node's internals.
+ */
+export function tuneServer(server: Server, { noDelay, keepAlive }: Tuning): boolean {
+  const { _handle: handle } = server as unknown as Insides;
+  if (process.platform !== 'linux' || handle?.setNoDelay === undefined || handle.setKeepAlive === undefined)
+    return false;
+  if (handle.setNoDelay(noDelay) !== 0) return false;
+  const seconds = keepAlive === false ? 0 : Math.max(1, Math.round(keepAlive / 1_000));
+  // The interval of the probes and their count are as Node has them; versions that don't take them have no others.
+  return handle.setKeepAlive(keepAlive !== false, seconds, 1, 10) === 0;
 }
 
 let moves: boolean | undefined;

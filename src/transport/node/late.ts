@@ -13,6 +13,15 @@ export class Late {
   /** The last thing to tell, known once the socket is closed. */
   close: ChannelEnd | null = null;
 
+  /** Of a socket that comes from elsewhere, and may be over already. */
+  static of(unread: readonly Uint8Array[], ended: boolean, destroyed: boolean): Late {
+    const late = new Late();
+    late.unread.push(...unread);
+    late.end = ended;
+    if (destroyed) late.close = { kind: 'ended' };
+    return late;
+  }
+
   /** Nothing comes any more but the close. */
   get onlyClose(): boolean {
     return this.close !== null && this.unread.length === 0 && !this.end;

@@ -23,6 +23,8 @@ export type Parcel = readonly [number: number, socket: Socket, host: string, por
 
 /** In the port of a {@link Parcel}: the output was ended. */
 export const SHUT: number = 1 << 16;
+/** In the port of a {@link Parcel}: it has the options that its listener asked for. */
+export const TUNED: number = 1 << 17;
 
 /** Milliseconds before a connection is tried again that found no descriptor. */
 const PAUSE = 100;
@@ -93,7 +95,7 @@ export class NodePassage implements Passage {
     if (remote.family === 'unix' || remote.family === 'memory') throw unsupported(channel, 'is no TCP connection');
     if (!this.#open || !this.#hasRoom()) return false;
     const handle = handleOf(socket);
-    const port = socket.writableEnded ? remote.port | SHUT : remote.port;
+    const port = remote.port | (socket.writableEnded ? SHUT : 0) | (channel.tuned ? TUNED : 0);
     const parcel: Parcel = [this.#given, socket, remote.host, port];
     try {
       // The types know nothing of sockets there.

@@ -11,7 +11,7 @@ import type { Addresses } from './addresses.ts';
 import { NodeArrivals } from './arrivals.ts';
 import { NodeChannel } from './channel.ts';
 import { NodeDial } from './dial.ts';
-import { hasReusePort, movesSockets } from './internals.ts';
+import { hasReusePort, movesSockets, tuneServer } from './internals.ts';
 import { NodePassage } from './passage.ts';
 
 const UNNAMED: Addresses = { local: { family: 'unix', path: '' }, remote: { family: 'unix', path: '' } };
@@ -69,7 +69,9 @@ async function listen(target: BindTarget, options: BindOptions): Promise<Accepto
   const server = new Server({ allowHalfOpen: true, pauseOnConnect: true });
   try {
     await bound(server, listenOptions(target, options));
-    return new NodeAcceptor(server, boundAddress(server), options.backlog);
+    const { tuning } = options;
+    const tuned = tuning !== undefined && target.kind === 'tcp' && tuneServer(server, tuning);
+    return new NodeAcceptor(server, boundAddress(server), options.backlog, tuned);
   } catch (error) {
     server.close();
     throw systemError('listen', error, { local });
