@@ -1,0 +1,61 @@
+import { Fifo } from '../sync/fifo.ts';
+import type { ActorId, Endpoint, Orientation } from './endpoint.ts';
+import type { EndReason } from './reasons.ts';
+import type { Runner } from './scheduler.ts';
+import type { Sighting } from './presence.ts';
+import type { Datum } from './topic-types.ts';
+
+/** What waits for an actor; each is a turn. */
+export type Job =
+  | { readonly kind: 'message'; readonly endpoint: Endpoint; readonly to: Orientation; readonly topic: Datum }
+  | { readonly kind: 'sighting'; readonly sighting: Sighting }
+  | { readonly kind: 'call'; readonly fn: () => unknown };
+
+/** Who gives actors their turns. */
+export interface Stage {
+  /** Does one job in a turn. Never throws. */
+  perform(actor: Actor, job: Job): void;
+  /** Ends an actor that has nothing left. */
+  collect(actor: Actor): void;
+}
+
+/** An actor as the space knows it: its endpoints, what waits for it, and whom it is linked with. */
+export class Actor implements Runner {
+  readonly id: ActorId;
+  readonly name: string | undefined;
+  /** Whom it is linked with, from above. */
+  readonly parent: Actor | null;
+  readonly children: Set<Actor> = new Set();
+  readonly endpoints: Set<Endpoint> = new Set();
+  readonly names: Map<string, Endpoint> = new Map();
+  readonly queue: Fifo<Job> = new Fifo();
+  /** Called when it ends, the last one first. */
+  readonly cleanups: ((reason: EndReason) => void)[] = [];
+  ready = false;
+  /** Promises and outside sources that it waits for. */
+  outstanding = 0;
+  /** Why it ended. */
+  ended: EndReason | null = null;
+  readonly #stage: Stage;
+
+  constructor(stage: Stage, id: ActorId, name: string | undefined, parent: Actor | null) {
+    this.#stage = stage;
+    this.id = id;
+    this.name = name;
+    this.parent = parent;
+  }
+
+  /** Whether nothing can ever wake it. */
+  get idle(): boolean {
+    return this.outstanding === 0 && this.endpoints.size === 0 && this.queue.length === 0 && this.children.size === 0;
+  }
+
+  step(): boolean {
+    if (this.ended !== null) return false;
+    const job = this.queue.shift();
+    if (job !== undefined) this.#stage.perform(this, job);
+    if (this.queue.length > 0) return this.ended === null;
+    if (this.ended === null && this.idle) this.#stage.collect(this);
+    return false;
+  }
+}

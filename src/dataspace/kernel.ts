@@ -1,0 +1,347 @@
+import { PortsideError } from '../base/errors.ts';
+import type { Clock } from '../sync/clock.ts';
+import { rethrowSoon } from '../sync/rethrow.ts';
+import { Actor } from './actor.ts';
+import type { Job, Stage } from './actor.ts';
+import { deliver } from './delivery.ts';
+import type { ActorId, Endpoint, EndpointId } from './endpoint.ts';
+import { cancelEqual, Endpoints, sameRole } from './presence.ts';
+import type { Sighting } from './presence.ts';
+import { plainError } from './reasons.ts';
+import type { EndReason } from './reasons.ts';
+import { Scheduler } from './scheduler.ts';
+import type { SchedulerLimits } from './scheduler.ts';
+import { Turn } from './turn.ts';
+import type { Change, Message } from './turn.ts';
+
+/** An actor's end, as it is reported. */
+export interface ActorEnd {
+  readonly actor: ActorId;
+  readonly name: string | undefined;
+  readonly reason: EndReason;
+}
+
+/** What a kernel is made with. */
+export interface KernelSettings extends SchedulerLimits {
+  readonly clock: Clock;
+  /** Turns that may wait for one actor. */
+  readonly queueLimit: number;
+  /** Told of each end. */
+  readonly onEnd: (end: ActorEnd) => void;
+  /** Nothing is left that could go on by itself. */
+  readonly onIdle: () => void;
+}
+
+/** The inside of a space: actors, endpoints, and turns that are committed one after another. */
+export class Kernel implements Stage {
+  readonly actors: Map<ActorId, Actor> = new Map();
+  readonly endpoints: Endpoints = new Endpoints();
+  readonly scheduler: Scheduler;
+  readonly #settings: KernelSettings;
+  readonly #turn = new Turn();
+  /** Actors whose queue is full. */
+  readonly #flooded: Actor[] = [];
+  /** Promises and outside sources that could bring something. */
+  #waits = 0;
+  #actorIds = 0;
+  #endpointIds = 0;
+  #stopped: EndReason | null = null;
+
+  constructor(settings: KernelSettings) {
+    this.#settings = settings;
+    this.scheduler = new Scheduler(settings.clock, settings, () => this.#rest());
+  }
+
+  get waits(): number {
+    return this.#waits;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped !== null;
+  }
+
+  /** Whether a handler runs now. */
+  get inTurn(): boolean {
+    return this.#turn.actor !== null;
+  }
+
+  /** The turn that an actor is in. Throws ERR_PORTSIDE_STATE where it is in none. */
+  turnOf(actor: Actor, what: string): Turn {
+    if (this.#turn.actor === actor) return this.#turn;
+    const who = `actor ${actor.name ?? actor.id}`;
+    const why =
+      actor.ended === null
+        ? `is not in a turn: only its handlers can, before they first wait; self.async() gets back in`
+        : 'has ended';
+    throw new PortsideError('ERR_PORTSIDE_STATE', `${who} can't ask for ${what}, since it ${why}`, { op: what });
+  }
+
+  /** An actor that is not yet there. */
+  create(name: string | undefined, parent: Actor | null): Actor {
+    this.#actorIds += 1;
+    return new Actor(this, this.#actorIds, name, parent);
+  }
+
+  nextEndpointId(): EndpointId {
+    this.#endpointIds += 1;
+    return this.#endpointIds;
+  }
+
+  /** Adds an actor; its boot waits for it already. */
+  admit(actor: Actor): void {
+    this.actors.set(actor.id, actor);
+    actor.parent?.children.add(actor);
+    this.scheduler.wake(actor);
+  }
+
+  /** Puts a job at the end of an actor's queue. */
+  push(actor: Actor, job: Job): void {
+    if (actor.ended !== null) return;
+    if (actor.queue.length >= this.#settings.queueLimit) {
+      this.#flooded.push(actor);
+      return;
+    }
+    actor.queue.push(job);
+    this.scheduler.wake(actor);
+  }
+
+  /** Puts a job of an outside source in an actor's queue; false when that has ended. */
+  enter(actor: Actor, fn: () => unknown): boolean {
+    if (actor.ended !== null) return false;
+    this.push(actor, { kind: 'call', fn });
+    if (this.#turn.actor === null) this.#endFlooded();
+    return actor.ended === null;
+  }
+
+  /** Counts what an actor, or the space, waits for. What comes back ends the wait, once. */
+  hold(actor: Actor | null): () => void {
+    this.#waits += 1;
+    if (actor !== null) actor.outstanding += 1;
+    let held = true;
+    return () => {
+      if (!held || (actor !== null && actor.ended !== null)) return;
+      held = false;
+      this.#waits -= 1;
+      if (actor !== null) {
+        actor.outstanding -= 1;
+        this.scheduler.wake(actor);
+      }
+      this.#rest();
+    };
+  }
+
+  /** Watches a promise for an actor: what it gives enters by a turn, its rejection ends the actor. */
+  watch(actor: Actor, promise: PromiseLike<unknown>, fn: ((value: unknown) => unknown) | undefined): void {
+    const release = this.hold(actor);
+    Promise.resolve(promise).then(
+      (value) => {
+        if (fn !== undefined) this.enter(actor, () => fn(value));
+        release();
+      },
+      (error: unknown) => this.#end(actor, { kind: 'failed', error: plainError(error) }),
+    );
+  }
+
+  perform(actor: Actor, job: Job): void {
+    const turn = this.#turn;
+    turn.actor = actor;
+    let failure: EndReason | undefined;
+    try {
+      const given = job.kind === 'call' ? job.fn() : deliver(job);
+      if (isThenable(given)) this.watch(actor, given, undefined);
+    } catch (error) {
+      turn.clear();
+      failure = { kind: 'failed', error: plainError(error) };
+    }
+    turn.actor = null;
+    // What a handler asks of a space that it has just ended is asked of nobody.
+    if (this.#stopped !== null) {
+      turn.clear();
+      this.#endAll(this.#stopped);
+      return;
+    }
+    if (failure !== undefined) this.#end(actor, failure);
+    else this.#commit(actor);
+    this.#endFlooded();
+  }
+
+  collect(actor: Actor): void {
+    this.#end(actor, { kind: 'done' });
+  }
+
+  /** Ends all actors; after that nothing is done any more. */
+  stop(reason: EndReason): void {
+    if (this.#stopped !== null) return;
+    this.#stopped = reason;
+    this.scheduler.stop();
+    if (this.#turn.actor === null) this.#endAll(reason);
+  }
+
+  #commit(actor: Actor): void {
+    const turn = this.#turn;
+    if (turn.plain) {
+      if (turn.messages.length > 0) this.#send(turn.messages);
+      turn.clear();
+      return;
+    }
+    for (const spawned of turn.spawned) this.admit(spawned);
+    const ending = new Map<Actor, EndReason>();
+    for (const [id, reason] of turn.quits) {
+      const target = this.actors.get(id);
+      if (target !== undefined) ending.set(target, reason);
+    }
+    const changes = new Map(turn.changes);
+    const messages = turn.messages;
+    turn.clear();
+    this.#apply(actor, changes, messages, ending);
+  }
+
+  #end(actor: Actor, reason: EndReason): void {
+    if (actor.ended !== null) return;
+    this.#apply(actor, new Map(), [], new Map([[actor, reason]]));
+    this.#endFlooded();
+  }
+
+  /** Presence goes before the messages and absence after them, so that last words are heard. */
+  #apply(
+    actor: Actor,
+    changes: ReadonlyMap<Endpoint, Change>,
+    messages: readonly Message[],
+    ending: Map<Actor, EndReason>,
+  ): void {
+    spreadToLinked(ending);
+    for (const [one, reason] of ending) {
+      one.ended = reason;
+      one.queue.clear();
+    }
+    let lost: Sighting[] = [];
+    let gained: Sighting[] = [];
+    const added: [Endpoint, Change][] = [];
+    for (const [endpoint, change] of changes) {
+      const old = endpoint.role;
+      if (old !== null && change.role !== null && sameRole(old, change.role)) {
+        endpoint.role = change.role;
+        continue;
+      }
+      if (old !== null) this.endpoints.remove(endpoint, change.reason, lost);
+      if (change.role !== null) added.push([endpoint, change]);
+      else forget(endpoint);
+    }
+    for (const [one, reason] of ending) {
+      for (const endpoint of one.endpoints) this.endpoints.remove(endpoint, reason, lost);
+      one.endpoints.clear();
+      one.names.clear();
+    }
+    if (actor.ended === null) {
+      for (const [endpoint, { role }] of added) {
+        if (role === null) continue;
+        actor.endpoints.add(endpoint);
+        if (endpoint.name !== undefined) actor.names.set(endpoint.name, endpoint);
+        this.endpoints.add(endpoint, role, gained);
+      }
+    }
+    if (lost.length > 0 && gained.length > 0) [lost, gained] = cancelEqual(lost, gained);
+    this.#tell(gained);
+    this.#send(messages);
+    this.#tell(lost);
+    for (const [one, reason] of ending) this.#bury(one, reason);
+  }
+
+  #tell(sightings: readonly Sighting[]): void {
+    for (const sighting of sightings) {
+      const { seer, seerRole, reason } = sighting;
+      // Who withdrew its own endpoint is not told that it sees nobody any more; who changed it is.
+      if (!seer.actor.endpoints.has(seer)) continue;
+      const now = seer.role ?? seerRole;
+      const heard =
+        reason === undefined ? now.hearsPresence || seerRole.hearsPresence : now.hearsAbsence || seerRole.hearsAbsence;
+      if (!heard) continue;
+      this.push(seer.actor, { kind: 'sighting', sighting });
+    }
+  }
+
+  #send(messages: readonly Message[]): void {
+    for (const { from, topic } of messages) {
+      const audience = this.endpoints.audience(from, topic);
+      for (let i = 0; i < audience.length; i++) {
+        const endpoint = audience[i] as Endpoint;
+        const { role } = endpoint;
+        if (role === null || !role.hearsMessages) continue;
+        this.push(endpoint.actor, { kind: 'message', endpoint, to: role.orientation, topic });
+      }
+    }
+  }
+
+  #bury(actor: Actor, reason: EndReason): void {
+    this.actors.delete(actor.id);
+    this.#waits -= actor.outstanding;
+    actor.outstanding = 0;
+    const { parent } = actor;
+    if (parent !== null && parent.children.delete(actor) && parent.ended === null) this.scheduler.wake(parent);
+    for (const cleanup of actor.cleanups.splice(0).toReversed()) {
+      try {
+        cleanup(reason);
+      } catch (error) {
+        // There is no actor left that this could end.
+        rethrowSoon(error);
+      }
+    }
+    try {
+      this.#settings.onEnd({ actor: actor.id, name: actor.name, reason });
+    } catch (error) {
+      rethrowSoon(error);
+    }
+    this.#rest();
+  }
+
+  #endFlooded(): void {
+    while (this.#flooded.length > 0) {
+      const flooded = new Set(this.#flooded.splice(0));
+      for (const actor of flooded) {
+        const limit = this.#settings.queueLimit;
+        const error = new PortsideError('ERR_PORTSIDE_LIMIT', `more than ${limit} events wait for the actor`);
+        this.#end(actor, { kind: 'failed', error: plainError(error) });
+      }
+    }
+  }
+
+  #endAll(reason: EndReason): void {
+    // Whoever ends the space while actors end has these ended already.
+    const left = [...this.actors.values()].filter(({ ended }) => ended === null);
+    const [first] = left;
+    if (first !== undefined) this.#apply(first, new Map(), [], new Map(left.map((actor) => [actor, reason])));
+    this.#settings.onIdle();
+  }
+
+  #rest(): void {
+    if (this.#waits === 0 && this.#turn.actor === null && this.scheduler.empty) this.#settings.onIdle();
+  }
+}
+
+function forget(endpoint: Endpoint): void {
+  const { actor, name } = endpoint;
+  actor.endpoints.delete(endpoint);
+  if (name !== undefined && actor.names.get(name) === endpoint) actor.names.delete(name);
+}
+
+// The map grows while it is gone through, and what comes in is gone through too.
+function spreadToLinked(ending: Map<Actor, EndReason>): void {
+  for (const [actor, reason] of ending) {
+    const linked: EndReason = { kind: 'linked', actor: actor.id, reason };
+    for (const child of actor.children) if (!ending.has(child)) ending.set(child, linked);
+    const { parent } = actor;
+    if (parent !== null && parent.ended === null && !ending.has(parent) && isFailure(reason))
+      ending.set(parent, linked);
+  }
+}
+
+/** Whether an end goes back to an error. */
+export function isFailure(reason: EndReason): boolean {
+  let root = reason;
+  while (root.kind === 'linked') root = root.reason;
+  return root.kind === 'failed';
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}

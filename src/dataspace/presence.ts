@@ -1,0 +1,104 @@
+import type { Endpoint, Orientation, Role } from './endpoint.ts';
+import type { EndReason } from './reasons.ts';
+import { RoutingIndex } from './routing-index.ts';
+import type { RoutingCensus } from './routing-index.ts';
+import type { Datum } from './topic-types.ts';
+import { equalTopics, intersect } from './unify.ts';
+
+/** What one endpoint is told of another, each in the role that it had then. */
+export interface Sighting {
+  readonly seer: Endpoint;
+  readonly seerRole: Role;
+  readonly seen: Endpoint;
+  readonly seenRole: Role;
+  /** Why it is no more; undefined when it began. */
+  readonly reason: EndReason | undefined;
+}
+
+/** All endpoints of a space by their orientation, and who sees whom. */
+export class Endpoints {
+  readonly #publishers = new RoutingIndex<Endpoint>();
+  readonly #subscribers = new RoutingIndex<Endpoint>();
+
+  /** Puts an endpoint in its place, and adds what can now be seen. */
+  add(endpoint: Endpoint, role: Role, gained: Sighting[]): void {
+    const peers = this.peersOf(role);
+    endpoint.role = role;
+    endpoint.entry = this.#own(role.orientation).add(role.pattern, endpoint);
+    for (const peer of peers) note(endpoint, role, peer, undefined, gained);
+  }
+
+  /** Takes an endpoint away, and adds what can be seen no more. */
+  remove(endpoint: Endpoint, reason: EndReason, lost: Sighting[]): void {
+    const { role, entry } = endpoint;
+    if (role === null || entry === null) return;
+    this.#own(role.orientation).remove(entry);
+    endpoint.role = null;
+    endpoint.entry = null;
+    for (const peer of this.peersOf(role)) note(endpoint, role, peer, reason, lost);
+  }
+
+  /** Those on the other side that a topic meets. */
+  peersOf(role: Role): Endpoint[] {
+    return this.#other(role.orientation).match(role.pattern.topic);
+  }
+
+  /** Those that a message is for. */
+  audience(from: Orientation, topic: Datum): Endpoint[] {
+    return this.#other(from).match(topic);
+  }
+
+  /** What the indexes hold. */
+  census(): { readonly publishers: RoutingCensus; readonly subscribers: RoutingCensus } {
+    return { publishers: this.#publishers.census(), subscribers: this.#subscribers.census() };
+  }
+
+  #own(orientation: Orientation): RoutingIndex<Endpoint> {
+    return orientation === 'publisher' ? this.#publishers : this.#subscribers;
+  }
+
+  #other(orientation: Orientation): RoutingIndex<Endpoint> {
+    return orientation === 'publisher' ? this.#subscribers : this.#publishers;
+  }
+}
+
+function note(
+  endpoint: Endpoint,
+  role: Role,
+  peer: Endpoint,
+  reason: EndReason | undefined,
+  sightings: Sighting[],
+): void {
+  const peerRole = peer.role as Role;
+  if (role.sees(peerRole)) sightings.push({ seer: endpoint, seerRole: role, seen: peer, seenRole: peerRole, reason });
+  if (peerRole.sees(role)) sightings.push({ seer: peer, seerRole: peerRole, seen: endpoint, seenRole: role, reason });
+}
+
+/** Takes out of both lists what is the same before and after: the same pair, about the same topic. */
+export function cancelEqual(lost: readonly Sighting[], gained: readonly Sighting[]): [Sighting[], Sighting[]] {
+  const before = new Map(lost.map((sighting) => [keyOf(sighting), sighting]));
+  const kept = new Set<Sighting>();
+  const news = gained.filter((sighting) => {
+    const old = before.get(keyOf(sighting));
+    if (old === undefined || !sameSight(old, sighting)) return true;
+    kept.add(old);
+    return false;
+  });
+  return [lost.filter((sighting) => !kept.has(sighting)), news];
+}
+
+/** Whether two roles are the same to everybody else. */
+export function sameRole(a: Role, b: Role): boolean {
+  return a.orientation === b.orientation && a.interest === b.interest && equalTopics(a.pattern.topic, b.pattern.topic);
+}
+
+function keyOf({ seer, seen }: Sighting): string {
+  return `${seer.id} ${seen.id}`;
+}
+
+function sameSight(a: Sighting, b: Sighting): boolean {
+  if (a.seerRole.orientation !== b.seerRole.orientation || a.seenRole.interest !== b.seenRole.interest) return false;
+  const was = intersect(a.seerRole.pattern.topic, a.seenRole.pattern.topic);
+  const is = intersect(b.seerRole.pattern.topic, b.seenRole.pattern.topic);
+  return was !== undefined && is !== undefined && equalTopics(was, is);
+}

@@ -1,0 +1,51 @@
+import type { Actor } from './actor.ts';
+import type { ActorId, Endpoint, Orientation, Role } from './endpoint.ts';
+import type { EndReason } from './reasons.ts';
+import type { Datum } from './topic-types.ts';
+
+/** What an endpoint shall be when the turn is committed. */
+export interface Change {
+  /** Null when it shall be gone. */
+  readonly role: Role | null;
+  readonly reason: EndReason;
+}
+
+/** A message that was asked for. */
+export interface Message {
+  /** The side that it comes from. */
+  readonly from: Orientation;
+  readonly topic: Datum;
+}
+
+/** What a handler asked for: all of it is done when it returns, and none when it throws. One is used again and again. */
+export class Turn {
+  /** Whose turn it is; null between turns. */
+  actor: Actor | null = null;
+  readonly changes: Map<Endpoint, Change> = new Map();
+  /** Endpoints that came in this turn, by their names. */
+  readonly names: Map<string, Endpoint> = new Map();
+  messages: Message[] = [];
+  spawned: Actor[] = [];
+  readonly quits: Map<ActorId, EndReason> = new Map();
+
+  /** Whether nothing was asked for but messages. */
+  get plain(): boolean {
+    return this.changes.size === 0 && this.spawned.length === 0 && this.quits.size === 0;
+  }
+
+  /** What an endpoint will be, as far as this turn has come. */
+  roleOf(endpoint: Endpoint): Role | null {
+    const change = this.changes.get(endpoint);
+    return change === undefined ? endpoint.role : change.role;
+  }
+
+  /** Forgets all that was asked for. */
+  clear(): void {
+    if (this.messages.length > 0) this.messages = [];
+    if (this.plain) return;
+    this.changes.clear();
+    this.names.clear();
+    this.spawned = [];
+    this.quits.clear();
+  }
+}
