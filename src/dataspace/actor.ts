@@ -32,6 +32,8 @@ export class Actor implements Runner {
   /** Called when it ends, the last one first. */
   readonly cleanups: ((reason: EndReason) => void)[] = [];
   ready = false;
+  /** Whether its parent wants to be told of its failure, in place of sharing it. */
+  monitored = false;
   /** Promises and outside sources that it waits for. */
   outstanding = 0;
   /** Why it ended. */

@@ -52,6 +52,10 @@ export class Kernel implements Stage {
     this.scheduler = new Scheduler(settings.clock, settings, () => this.#rest());
   }
 
+  get clock(): Clock {
+    return this.#settings.clock;
+  }
+
   get waits(): number {
     return this.#waits;
   }
@@ -330,8 +334,8 @@ function spreadToLinked(ending: Map<Actor, EndReason>): void {
     const linked: EndReason = { kind: 'linked', actor: actor.id, reason };
     for (const child of actor.children) if (!ending.has(child)) ending.set(child, linked);
     const { parent } = actor;
-    if (parent !== null && parent.ended === null && !ending.has(parent) && isFailure(reason))
-      ending.set(parent, linked);
+    if (parent === null || parent.ended !== null || actor.monitored) continue;
+    if (!ending.has(parent) && isFailure(reason)) ending.set(parent, linked);
   }
 }
 

@@ -1,6 +1,7 @@
 import { PortsideError } from '../base/errors.ts';
 import { check, checkValue, fn, string, table, that } from '../base/options.ts';
 import type { Agrees } from '../base/options.ts';
+import type { Clock } from '../sync/clock.ts';
 import type { Actor } from './actor.ts';
 import { Endpoint, endpointTable, handlersTable, Role } from './endpoint.ts';
 import type { ActorId, EndpointHandle, EndpointOptions, Handlers, Interest, Orientation } from './endpoint.ts';
@@ -20,6 +21,15 @@ export type Boot = (self: Self) => unknown;
 export interface SpawnOptions {
   /** For reports and errors. */
   readonly name?: string | undefined;
+}
+
+/** Settings of an actor that is linked with the one that starts it. */
+export interface LinkOptions extends SpawnOptions {
+  /**
+   * Called in a turn of the actor that started it, when it has ended, whatever ended it: its failure is told by this,
+   * and does not end the other one.
+   */
+  readonly onEnd?: ((reason: EndReason) => unknown) | undefined;
 }
 
 /** Something outside of the space from which an actor may be entered, such as a socket. */
@@ -44,6 +54,8 @@ export interface OutsideSource {
 export interface Self {
   /** What the actor is called by. */
   readonly id: ActorId;
+  /** What the space goes by: see `outside` for how to get back from a timer of it. */
+  readonly clock: Clock;
   /** Aborts when the actor ends, with the `EndReason` as its reason. */
   readonly signal: AbortSignal;
   /** Publishes a topic: subscribers see that it has a publisher. Messages reach it by `feedback`. */
@@ -67,9 +79,9 @@ export interface Self {
   spawn(boot: Boot, options?: SpawnOptions): ActorId;
   /**
    * Starts an actor that ends when this one does. When it fails, this one ends too; when it quits or is done, this one
-   * goes on. While it lives, this one counts as having work.
+   * goes on. While it lives, this one counts as having work. With `onEnd`, its failure is told and not shared.
    */
-  spawnLinked(boot: Boot, options?: SpawnOptions): ActorId;
+  spawnLinked(boot: Boot, options?: LinkOptions): ActorId;
   /**
    * Ends this actor when the turn is over; what else the turn asks for is done before. Or ends another one, if there is
    * one of that id: `quit(id, reason)`. A lone number is a reason.
@@ -90,6 +102,9 @@ export interface Self {
 const spawnTable = table('spawn', { name: string() });
 const agreed: Agrees<typeof spawnTable, SpawnOptions> = true;
 void agreed;
+const linkTable = table('spawnLinked', { name: string(), onEnd: fn<(reason: EndReason) => unknown>() });
+const linkAgreed: Agrees<typeof linkTable, LinkOptions> = true;
+void linkAgreed;
 const bootRule = fn<Boot>();
 const callRule = fn();
 const endRule = fn<(reason: EndReason) => void>();
@@ -138,6 +153,10 @@ class ActorSelf implements Self {
     return this.#actor.id;
   }
 
+  get clock(): Clock {
+    return this.#kernel.clock;
+  }
+
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       const controller = new AbortController();
@@ -180,11 +199,17 @@ class ActorSelf implements Self {
   }
 
   spawn(boot: Boot, options?: SpawnOptions): ActorId {
-    return this.#spawn('spawn', boot, options, null);
+    return this.#spawn('spawn', boot, options, null).id;
   }
 
-  spawnLinked(boot: Boot, options?: SpawnOptions): ActorId {
-    return this.#spawn('spawnLinked', boot, options, this.#actor);
+  spawnLinked(boot: Boot, options?: LinkOptions): ActorId {
+    const { name, onEnd }: LinkOptions = check(linkTable, options);
+    const linked = this.#spawn('spawnLinked', boot, { name }, this.#actor);
+    if (onEnd !== undefined) {
+      linked.monitored = true;
+      linked.cleanups.push((reason) => this.#kernel.push(this.#actor, { kind: 'call', fn: () => onEnd(reason) }));
+    }
+    return linked.id;
   }
 
   quit(reason?: Datum): void;
@@ -224,11 +249,11 @@ class ActorSelf implements Self {
     this.#actor.cleanups.push(checkValue('onEnd', 'fn', endRule, call));
   }
 
-  #spawn(what: string, boot: Boot, options: SpawnOptions | undefined, parent: Actor | null): ActorId {
+  #spawn(what: string, boot: Boot, options: SpawnOptions | undefined, parent: Actor | null): Actor {
     const turn = this.#kernel.turnOf(this.#actor, what);
     const actor = createActor(this.#kernel, boot, options, parent);
     turn.spawned.push(actor);
-    return actor.id;
+    return actor;
   }
 
   #add<P extends Topic>(
