@@ -22,7 +22,8 @@ import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerLedgerEntry } from '.
 import type { Serving } from './serving.ts';
 import { untilTaken } from './taking.ts';
 import type { Tally } from './tally.ts';
-import { LimitedAcceptor, WorkerTransport } from './worker-transport.ts';
+import { LimitedAcceptor } from './limited-acceptor.ts';
+import { WorkerTransport } from './worker-transport.ts';
 
 /** Serves by whatever the module does with a listener. */
 export class BareWorker implements Serving, Owner {

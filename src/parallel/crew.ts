@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { PortsideError } from '../base/errors.ts';
 import type { Clock, TimerHandle } from '../sync/clock.ts';
 import { CrewWorker } from './crew-worker.ts';
+import { defined } from './defined.ts';
 import type { Front } from './front.ts';
 import type { ParallelOptions } from './options.ts';
 import type { PermitPool } from './permit-pool.ts';
@@ -442,8 +443,4 @@ export class Crew {
 
 function indexes(from: number, to: number): readonly number[] {
   return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
-}
-
-function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }

@@ -3,6 +3,7 @@ import type { Rule } from '../base/options.ts';
 import { clientKey, clientPrefixesRule, defaultClientPrefixes } from '../server/client-key.ts';
 import type { ClientPrefixes } from '../server/client-key.ts';
 import type { Address } from '../transport/address.ts';
+import { defined } from './defined.ts';
 
 /** What is known of a worker where a connection is dispatched. */
 export interface WorkerLoad {
@@ -62,7 +63,7 @@ export function dispatcher<Load extends WorkerLoad>(
   failed: (error: unknown) => void,
 ): Dispatcher<Load> {
   if (typeof dispatch === 'function') return new ByFunction(dispatch, failed);
-  if (typeof dispatch === 'object') return new ByHash({ ...defaultClientPrefixes, ...given(dispatch.hash) });
+  if (typeof dispatch === 'object') return new ByHash({ ...defaultClientPrefixes, ...defined(dispatch.hash) });
   switch (dispatch) {
     case 'round-robin':
       return new RoundRobin();
@@ -168,10 +169,4 @@ class ByFunction<Load extends WorkerLoad> implements Dispatcher<Load> {
     }
     return leastBusy(workers);
   }
-}
-
-function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }

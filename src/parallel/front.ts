@@ -298,19 +298,24 @@ export class HandedFront implements Front, EndpointsHost {
   #hand(channel: Channel, id: number, place: number): boolean {
     const worker = this.#dispatcher.choose(channel, this.#host.serving);
     if (worker === null) return false;
-    const passage = worker.equipment.passages[place]!;
-    // Where it is full its giver wants to be told of room.
-    if (!passage.give(channel, id)) return channel.closed && this.#drop(place);
+    try {
+      if (!worker.equipment.passages[place]!.give(channel, id)) return channel.closed && this.#drop(place, 'reset');
+    } catch (error) {
+      // One client's, and nobody else's: no memory for what came with it, or a transport that can't carry it.
+      channel.destroy('reset');
+      this.#host.report(error);
+      return this.#drop(place, 'failed');
+    }
     worker.given += 1;
     worker.loan.handed();
     worker.equipment.loans[place]?.handed();
     return true;
   }
 
-  /** A client that was over before it could be handed on. */
-  #drop(place: number): boolean {
+  /** A client that was over before it could be handed on, or can't be. */
+  #drop(place: number, reason: string): boolean {
     this.endpoints.intakes[place]!.give();
-    this.#ended('reset');
+    this.#ended(reason);
     return true;
   }
 }

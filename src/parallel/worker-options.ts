@@ -1,5 +1,6 @@
-import type { EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
+import type { AdmissionOptions, EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { defined } from './defined.ts';
 import type { ParallelOptions } from './options.ts';
 
 /** What of an endpoint's options is for its connections, and so for the workers: all but where it is bound. */
@@ -23,40 +24,30 @@ export function workerPlaceOptions(place: EndpointOptions, tls: TlsServerOptions
 
 /** What holds for a whole server, and is done by its workers. */
 export function workerServerOptions(options: ParallelOptions): Omit<ServerOptions, 'listen'> {
-  const kernel = options.dispatch === 'kernel';
-  const { clientPrefix, refuseWith, verbose, whenFull, allow, deny } = options;
-  // The parent has looked at who comes, but not at who comes through a proxy.
-  const lists = kernel || options.proxy !== undefined || listens(options) ? { allow, deny } : {};
-  return defined({
-    clientPrefix,
-    refuseWith: typeof refuseWith === 'function' ? undefined : refuseWith,
-    verbose,
-    ...(kernel ? { whenFull } : {}),
-    ...lists,
-  });
+  const { verbose } = options;
+  return defined({ ...workersAdmission(options, options), verbose });
 }
 
 /** What of the changes of a running server is for its workers. */
 export function workerChanges(changes: ServerChanges, options: ParallelOptions): ServerChanges {
+  const { deadlines } = changes;
+  return defined({ ...workersAdmission(changes, options), deadlines });
+}
+
+/** What workers do of admission: under `kernel` all of it; else the parent has looked at who comes, but not at who comes through a proxy. */
+function workersAdmission(given: AdmissionOptions, options: ParallelOptions): AdmissionOptions {
+  const { clientPrefix, refuseWith, whenFull, allow, deny } = given;
   const kernel = options.dispatch === 'kernel';
-  const { clientPrefix, refuseWith, whenFull, allow, deny, deadlines } = changes;
-  const lists = kernel || options.proxy !== undefined || listens(options) ? { allow, deny } : {};
-  return defined({
+  return {
     clientPrefix,
-    deadlines,
     refuseWith: typeof refuseWith === 'function' ? undefined : refuseWith,
     ...(kernel ? { whenFull } : {}),
-    ...lists,
-  });
+    ...(kernel || options.proxy !== undefined || listens(options) ? { allow, deny } : {}),
+  };
 }
 
 /** Whether an endpoint of its own may stand behind a proxy. */
 function listens({ listen }: ParallelOptions): boolean {
   const list = Array.isArray(listen) ? (listen as readonly unknown[]) : [listen];
   return list.some((place) => typeof place === 'object' && place !== null && 'proxy' in place);
-}
-
-/** Without what is undefined: what is not there can't be in the way of a default. */
-function defined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

@@ -1,6 +1,7 @@
 import { PortsideError } from '../base/errors.ts';
 import { isHandler } from '../server/define-handler.ts';
 import type { Handler } from '../server/handler.ts';
+import { defined } from './defined.ts';
 import type { WorkerOptions } from './options.ts';
 import type { WorkerInit } from './protocol.ts';
 
@@ -50,6 +51,5 @@ function handlerOf(value: unknown, url: string, where: string): Handler {
 function ownOptions(given: unknown): WorkerOptions {
   if (typeof given !== 'object' || given === null) return {};
   const { context, onStart, onStop, onError, prepareHardClose, refuseWith, ambient } = given as WorkerOptions;
-  const all = { context, onStart, onStop, onError, prepareHardClose, refuseWith, ambient };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  return defined({ context, onStart, onStop, onError, prepareHardClose, refuseWith, ambient });
 }

@@ -7,7 +7,7 @@ import { planOf } from '../../src/parallel/plan.ts';
 import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { join } from 'node:path';
 import { temporaryFolder } from '../support/folder.ts';
-import { anyWay, ask, leavesNoThread, line, startOn, ways, worker } from './support.ts';
+import { anyWay, ask, dial, endOf, leavesNoThread, settled, line, startOn, ways, worker } from './support.ts';
 import { connect } from '../../src/net/connect.ts';
 
 async function refused(options: ParallelOptions, says: RegExp): Promise<void> {
@@ -97,6 +97,25 @@ describe('what can', () => {
         await client.close();
       }
       assert.deepEqual(seen, ['0/2', '1/2', '0/2', '1/2']);
+    },
+  );
+
+  test(
+    'a transport of the user’s own; a connection that it can’t hand over is reset and counted, and the next is served',
+    { skip: ways().every(({ handed }) => !handed) && 'nothing moves between threads here' },
+    async () => {
+      const server = await startOn(anyWay, worker('bare'), {
+        transport: worker('reluctant-transport'),
+        dispatch: 'round-robin',
+        parallelism: 1,
+      });
+      const errors: unknown[] = [];
+      server.on('error', (error, index) => errors.push([String(error), index]));
+      assert.equal(await dial(server).then(endOf, () => 'reset'), 'reset');
+      assert.equal(await line(await dial(server)), '0/1');
+      assert.deepEqual(errors, [['RangeError: no memory for it', null]]);
+      const { accepted, reasons } = await settled(server, 1);
+      assert.deepEqual([accepted, reasons], [2, { failed: 1 }]);
     },
   );
 });
