@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe } from 'node:test';
 import { isPortsideError } from '../../src/base/errors.ts';
 import type { CloseReason } from '../../src/net/close-reason.ts';
 import { connect } from '../../src/net/connect.ts';
@@ -16,10 +16,8 @@ import { Scope } from '../../src/sync/scope.ts';
 import { VirtualClock } from '../../src/sync/virtual-clock.ts';
 import { memoryNetwork } from '../../src/transport/memory/memory-network.ts';
 import type { Faults, MemoryNetwork } from '../../src/transport/memory/memory-network.ts';
-import { unhandled } from '../support/unhandled.ts';
+import { testSchedules } from '../support/schedules.ts';
 
-// One schedule again, with its trace: PORTSIDE_SEED=<seed> node --test test/net/schedules.test.ts
-const ONLY = process.env['PORTSIDE_SEED'];
 const FIRST = 1;
 const COUNT = 1_000;
 
@@ -258,43 +256,11 @@ class Schedule {
 }
 
 describe('the net layer on a network on which things go wrong', () => {
-  test(
-    `keeps its promises on ${ONLY === undefined ? COUNT : 'a'} schedule${ONLY === undefined ? 's' : ''}`,
-    { timeout: 300_000 },
-    async (t) => {
-      const rejections = unhandled();
-      const seeds = ONLY === undefined ? Array.from({ length: COUNT }, (_, i) => FIRST + i) : [Number(ONLY)];
-      const counts = new Map<string, number>();
-      for (const seed of seeds) {
-        const schedule = new Schedule(seed);
-        try {
-          await schedule.run();
-        } catch (error) {
-          const tail = ONLY === undefined ? schedule.trace.slice(-10) : schedule.trace;
-          t.diagnostic(`seed ${seed} failed; run it again with PORTSIDE_SEED=${seed}. Its trace ends with:`);
-          for (const line of tail) t.diagnostic(line);
-          throw error;
-        }
-        if (ONLY !== undefined) for (const line of schedule.trace) t.diagnostic(line);
-        for (const outcome of schedule.outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-      }
-      assert.deepEqual(await rejections(), []);
-      t.diagnostic(JSON.stringify(Object.fromEntries(counts)));
-      if (ONLY !== undefined) return;
-      // Where nothing fails, or nothing ends well, nothing was tested.
-      for (const outcome of ['ended', 'failed', 'left early', 'no connection'])
-        assert.ok((counts.get(outcome) ?? 0) >= 20, `${outcome}: ${counts.get(outcome) ?? 0}`);
-    },
-  );
-
-  test('a seed replays: the same trace, line for line', async () => {
-    for (const seed of [1, 2, 3, 5, 8, 13, 21]) {
-      const [first, second] = [new Schedule(seed), new Schedule(seed)];
-      await first.run();
-      await second.run();
-      assert.ok(first.trace.length > 0);
-      assert.deepEqual(second.trace, first.trace);
-      assert.deepEqual(second.outcomes, first.outcomes);
-    }
+  testSchedules((seed) => new Schedule(seed), {
+    first: FIRST,
+    count: COUNT,
+    again: [1, 2, 3, 5, 8, 13, 21],
+    outcomes: ['ended', 'failed', 'left early', 'no connection'],
+    enough: 0,
   });
 });
