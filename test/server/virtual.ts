@@ -7,12 +7,13 @@ import type { ServerOptions } from '../../src/server/options.ts';
 import type { Refusal } from '../../src/server/refusal.ts';
 import { serve } from '../../src/server/server.ts';
 import type { Server } from '../../src/server/server.ts';
+import { seededRandom } from '../../src/sync/random.ts';
 import { Scope } from '../../src/sync/scope.ts';
 import { VirtualClock } from '../../src/sync/virtual-clock.ts';
 import { memoryNetwork } from '../../src/transport/memory/memory-network.ts';
 import type { MemoryNetwork, MemoryNetworkOptions } from '../../src/transport/memory/memory-network.ts';
 
-/** A time and a network of its own, in which servers and their clients live. */
+/** A time, a chance and a network of its own, in which servers and their clients live. */
 export class Stage {
   readonly clock: VirtualClock = new VirtualClock();
   readonly network: MemoryNetwork;
@@ -20,7 +21,7 @@ export class Stage {
 
   constructor(options: MemoryNetworkOptions = {}) {
     this.network = memoryNetwork({ seed: 1, ...options, clock: this.clock });
-    this.#scope = new Scope({ clock: this.clock, parent: null });
+    this.#scope = new Scope({ clock: this.clock, random: seededRandom(1), parent: null });
   }
 
   /** Waits for what must not need time. */
