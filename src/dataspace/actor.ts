@@ -1,13 +1,20 @@
 import { Fifo } from '../sync/fifo.ts';
 import type { ActorId, Endpoint, Orientation } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
+import type { Receipt } from './receipt.ts';
 import type { Runner } from './scheduler.ts';
 import type { Sighting } from './presence.ts';
 import type { Datum } from './topic-types.ts';
 
 /** What waits for an actor; each is a turn. */
 export type Job =
-  | { readonly kind: 'message'; readonly endpoint: Endpoint; readonly to: Orientation; readonly topic: Datum }
+  | {
+      readonly kind: 'message';
+      readonly endpoint: Endpoint;
+      readonly to: Orientation;
+      readonly topic: Datum;
+      readonly receipt: Receipt | undefined;
+    }
   | { readonly kind: 'sighting'; readonly sighting: Sighting }
   | { readonly kind: 'call'; readonly fn: () => unknown };
 
@@ -29,6 +36,8 @@ export class Actor implements Runner {
   readonly endpoints: Set<Endpoint> = new Set();
   readonly names: Map<string, Endpoint> = new Map();
   readonly queue: Fifo<Job> = new Fifo();
+  /** Of messages that its handlers are still at work on. */
+  receipts: Set<Receipt> | undefined;
   /** Called when it ends, the last one first. */
   readonly cleanups: ((reason: EndReason) => void)[] = [];
   ready = false;
@@ -50,6 +59,14 @@ export class Actor implements Runner {
   /** Whether nothing can ever wake it. */
   get idle(): boolean {
     return this.outstanding === 0 && this.endpoints.size === 0 && this.queue.length === 0 && this.children.size === 0;
+  }
+
+  /** Forgets what waits for it and what it is at work on. */
+  clear(): void {
+    for (let job = this.queue.shift(); job !== undefined; job = this.queue.shift())
+      if (job.kind === 'message') job.receipt?.taken();
+    for (const receipt of this.receipts ?? []) receipt.taken();
+    this.receipts = undefined;
   }
 
   step(): boolean {

@@ -98,15 +98,16 @@ export class Kernel implements Stage {
     this.scheduler.wake(actor);
   }
 
-  /** Puts a job at the end of an actor's queue. */
-  push(actor: Actor, job: Job): void {
-    if (actor.ended !== null) return;
+  /** Puts a job at the end of an actor's queue; false where it ended, or has too many. */
+  push(actor: Actor, job: Job): boolean {
+    if (actor.ended !== null) return false;
     if (actor.queue.length >= this.#settings.queueLimit) {
       this.#flooded.push(actor);
-      return;
+      return false;
     }
     actor.queue.push(job);
     this.scheduler.wake(actor);
+    return true;
   }
 
   /** Puts a job of an outside source in an actor's queue; false when that has ended. */
@@ -146,15 +147,32 @@ export class Kernel implements Stage {
     );
   }
 
+  /** Waits for what a handler is still at work on; a message counts as taken when that is over. */
+  #attend(actor: Actor, promise: PromiseLike<unknown>, job: Job): void {
+    const receipt = job.kind === 'message' ? job.receipt : undefined;
+    if (receipt === undefined) {
+      this.watch(actor, promise, undefined);
+      return;
+    }
+    actor.receipts ??= new Set();
+    actor.receipts.add(receipt);
+    // Whoever failed or ended has given up all its receipts.
+    this.watch(actor, promise, () => {
+      if (actor.receipts?.delete(receipt) === true) receipt.taken();
+    });
+  }
+
   perform(actor: Actor, job: Job): void {
     const turn = this.#turn;
     turn.actor = actor;
     let failure: EndReason | undefined;
     try {
       const given = job.kind === 'call' ? job.fn() : deliver(job);
-      if (isThenable(given)) this.watch(actor, given, undefined);
+      if (isThenable(given)) this.#attend(actor, given, job);
+      else if (job.kind === 'message') job.receipt?.taken();
     } catch (error) {
       turn.clear();
+      if (job.kind === 'message') job.receipt?.taken();
       failure = { kind: 'failed', error: plainError(error) };
     }
     turn.actor = null;
@@ -216,7 +234,7 @@ export class Kernel implements Stage {
     spreadToLinked(ending);
     for (const [one, reason] of ending) {
       one.ended = reason;
-      one.queue.clear();
+      one.clear();
     }
     let lost: Sighting[] = [];
     let gained: Sighting[] = [];
@@ -265,14 +283,16 @@ export class Kernel implements Stage {
   }
 
   #send(messages: readonly Message[]): void {
-    for (const { from, topic } of messages) {
+    for (const { from, topic, receipt } of messages) {
       const audience = this.endpoints.audience(from, topic);
       for (let i = 0; i < audience.length; i++) {
         const endpoint = audience[i] as Endpoint;
         const { role } = endpoint;
         if (role === null || !role.hearsMessages) continue;
-        this.push(endpoint.actor, { kind: 'message', endpoint, to: role.orientation, topic });
+        if (this.push(endpoint.actor, { kind: 'message', endpoint, to: role.orientation, topic, receipt }))
+          receipt?.given();
       }
+      receipt?.sent();
     }
   }
 

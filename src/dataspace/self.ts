@@ -8,6 +8,7 @@ import type { ActorId, EndpointHandle, EndpointOptions, Handlers, Interest, Orie
 import type { Kernel } from './kernel.ts';
 import { isGround, toTopic } from './pattern.ts';
 import type { EndReason } from './reasons.ts';
+import { Receipt } from './receipt.ts';
 import { wrongTopic } from './topic-error.ts';
 import type { Datum, Topic } from './topic-types.ts';
 
@@ -139,10 +140,25 @@ function toMessage(given: Datum, what: string): Datum {
   return topic;
 }
 
+let sendWith: (self: ActorSelf, message: Datum, receipt: Receipt) => void;
+
+/**
+ * Sends a message as `self.send` does, for a driver: `onTaken` is called once, when all that it was for have dealt with it
+ * (an asynchronous handler when its promise is settled) or are gone; at the commit where it was for nobody. Never when the
+ * turn throws. It is called within somebody else's turn or between turns, and must not throw.
+ */
+export function sendTracked(self: Self, message: Datum, onTaken: () => void): void {
+  sendWith(self as ActorSelf, message, new Receipt(onTaken));
+}
+
 class ActorSelf implements Self {
   readonly #kernel: Kernel;
   readonly #actor: Actor;
   #controller: AbortController | undefined;
+
+  static {
+    sendWith = (self, message, receipt) => self.#post('send', 'publisher', message, receipt);
+  }
 
   constructor(kernel: Kernel, actor: Actor) {
     this.#kernel = kernel;
@@ -189,13 +205,11 @@ class ActorSelf implements Self {
   }
 
   send(message: Datum): void {
-    const turn = this.#kernel.turnOf(this.#actor, 'send');
-    turn.messages.push({ from: 'publisher', topic: toMessage(message, 'a message') });
+    this.#post('send', 'publisher', message, undefined);
   }
 
   feedback(message: Datum): void {
-    const turn = this.#kernel.turnOf(this.#actor, 'feedback');
-    turn.messages.push({ from: 'subscriber', topic: toMessage(message, 'a message') });
+    this.#post('feedback', 'subscriber', message, undefined);
   }
 
   spawn(boot: Boot, options?: SpawnOptions): ActorId {
@@ -247,6 +261,11 @@ class ActorSelf implements Self {
   onEnd(call: (reason: EndReason) => void): void {
     this.#kernel.turnOf(this.#actor, 'onEnd');
     this.#actor.cleanups.push(checkValue('onEnd', 'fn', endRule, call));
+  }
+
+  #post(what: string, from: Orientation, message: Datum, receipt: Receipt | undefined): void {
+    const turn = this.#kernel.turnOf(this.#actor, what);
+    turn.messages.push({ from, topic: toMessage(message, 'a message'), receipt });
   }
 
   #spawn(what: string, boot: Boot, options: SpawnOptions | undefined, parent: Actor | null): Actor {

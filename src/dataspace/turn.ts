@@ -1,6 +1,7 @@
 import type { Actor } from './actor.ts';
 import type { ActorId, Endpoint, Orientation, Role } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
+import type { Receipt } from './receipt.ts';
 import type { Datum } from './topic-types.ts';
 
 /** What an endpoint shall be when the turn is committed. */
@@ -15,6 +16,8 @@ export interface Message {
   /** The side that it comes from. */
   readonly from: Orientation;
   readonly topic: Datum;
+  /** Who wants to know when it was taken. */
+  readonly receipt: Receipt | undefined;
 }
 
 /** What a handler asked for: all of it is done when it returns, and none when it throws. One is used again and again. */
