@@ -2,6 +2,7 @@ import { Fifo } from '../sync/fifo.ts';
 import type { ActorId, Endpoint, Orientation } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
 import type { Receipt } from './receipt.ts';
+import type { OutwardEndpoint, OutwardEvent } from './outward.ts';
 import type { Runner } from './scheduler.ts';
 import type { Sighting } from './presence.ts';
 import type { Datum } from './topic-types.ts';
@@ -16,6 +17,12 @@ export type Job =
       readonly receipt: Receipt | undefined;
     }
   | { readonly kind: 'sighting'; readonly sighting: Sighting }
+  | {
+      readonly kind: 'relayed';
+      readonly endpoint: OutwardEndpoint;
+      readonly event: OutwardEvent;
+      readonly receipt: Receipt | undefined;
+    }
   | { readonly kind: 'call'; readonly fn: () => unknown };
 
 /** Who gives actors their turns. */
@@ -36,6 +43,9 @@ export class Actor implements Runner {
   readonly endpoints: Set<Endpoint> = new Set();
   readonly names: Map<string, Endpoint> = new Map();
   readonly queue: Fifo<Job> = new Fifo();
+  /** Its endpoints in the spaces around this one, and those that it passed on, by how many spaces out they are. */
+  outward: Map<OutwardEndpoint, number> | undefined;
+  outwardNames: Map<string, OutwardEndpoint> | undefined;
   /** Of messages that its handlers are still at work on. */
   receipts: Set<Receipt> | undefined;
   /** Called when it ends, the last one first. */
@@ -45,6 +55,8 @@ export class Actor implements Runner {
   monitored = false;
   /** Promises and outside sources that it waits for. */
   outstanding = 0;
+  /** Whether it stays though nothing can wake it: it stands for a space. */
+  kept = false;
   /** Why it ended. */
   ended: EndReason | null = null;
   readonly #stage: Stage;
@@ -58,13 +70,14 @@ export class Actor implements Runner {
 
   /** Whether nothing can ever wake it. */
   get idle(): boolean {
-    return this.outstanding === 0 && this.endpoints.size === 0 && this.queue.length === 0 && this.children.size === 0;
+    if (this.kept || this.outstanding > 0 || this.queue.length > 0) return false;
+    return this.endpoints.size === 0 && this.children.size === 0 && (this.outward?.size ?? 0) === 0;
   }
 
   /** Forgets what waits for it and what it is at work on. */
   clear(): void {
     for (let job = this.queue.shift(); job !== undefined; job = this.queue.shift())
-      if (job.kind === 'message') job.receipt?.taken();
+      if ('receipt' in job) job.receipt?.taken();
     for (const receipt of this.receipts ?? []) receipt.taken();
     this.receipts = undefined;
   }

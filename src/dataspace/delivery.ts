@@ -10,13 +10,15 @@ const NOTHING: Bindings = Object.freeze({});
 /** Calls the handler that an event is for; gives what the handler gave. What is for an endpoint that is gone is dropped. */
 export function deliver(job: Exclude<Job, { kind: 'call' }>): unknown {
   if (job.kind === 'sighting') return deliverSighting(job.sighting);
-  const { endpoint, topic } = job;
+  if (job.kind === 'relayed') return job.endpoint.handle(job.event);
+  const { endpoint, topic, receipt } = job;
   const { role } = endpoint;
   // What was sent to the one side is not for who has changed over to the other.
   if (role === null || role.orientation !== job.to) return undefined;
   const met = intersect(role.pattern.topic, topic);
   if (met === undefined) return undefined;
-  return role.handlers.onMessage?.({ topic: met, bindings: bindingsOf(role, met) });
+  const event = { topic: met, bindings: bindingsOf(role, met) };
+  return role.relay === undefined ? role.handlers.onMessage?.(event) : role.relay(event, receipt);
 }
 
 function deliverSighting({ seer, seerRole, seen, seenRole, reason }: Sighting): unknown {

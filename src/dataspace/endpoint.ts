@@ -1,8 +1,9 @@
-import { fn, oneOf, string, table } from '../base/options.ts';
+import { check, fn, oneOf, string, table } from '../base/options.ts';
 import type { Agrees, Table } from '../base/options.ts';
 import type { Actor } from './actor.ts';
 import { Pattern } from './pattern.ts';
 import type { EndReason } from './reasons.ts';
+import type { Receipt } from './receipt.ts';
 import type { RoutingEntry } from './routing-index.ts';
 import type { BindingsOf, Datum, Topic, TopicOf } from './topic-types.ts';
 
@@ -88,7 +89,7 @@ export interface EndpointHandle {
   withdraw(reason?: Datum): void;
 }
 
-export const handlersTable: Table<{
+const handlersTable: Table<{
   onPresence?: ((...args: never[]) => unknown) | undefined;
   onAbsence?: ((...args: never[]) => unknown) | undefined;
   onMessage?: ((...args: never[]) => unknown) | undefined;
@@ -101,6 +102,21 @@ export const endpointTable: Table<EndpointOptions> = table('endpoint', {
 const agreed: Agrees<typeof endpointTable, EndpointOptions> = true;
 void agreed;
 
+/** Passes a message on to another space; the receipt counts it there too. */
+export type Relay = (event: MessageEvent<Topic>, receipt: Receipt | undefined) => void;
+
+/** Makes the role that was asked for. @throws ERR_PORTSIDE_OPTIONS */
+export function makeRole(
+  orientation: Orientation,
+  usual: Interest,
+  topic: Topic,
+  given: unknown,
+  { interest = usual }: EndpointOptions,
+): Role {
+  const handlers = check(handlersTable, given, { at: 'handlers' }) as unknown as Handlers<Topic>;
+  return new Role(orientation, interest, topic, handlers);
+}
+
 /** What an endpoint is while it is not replaced by another of its name. */
 export class Role {
   readonly orientation: Orientation;
@@ -112,8 +128,16 @@ export class Role {
   readonly hearsPresence: boolean;
   readonly hearsAbsence: boolean;
   readonly hearsMessages: boolean;
+  /** Passes messages on, in place of a handler. */
+  readonly relay: Relay | undefined;
 
-  constructor(orientation: Orientation, interest: Interest, topic: Topic, handlers: Handlers<Topic>) {
+  constructor(
+    orientation: Orientation,
+    interest: Interest,
+    topic: Topic,
+    handlers: Handlers<Topic>,
+    relay?: Relay | undefined,
+  ) {
     this.orientation = orientation;
     this.interest = interest;
     this.pattern = new Pattern(topic);
@@ -121,7 +145,8 @@ export class Role {
     this.captures = this.pattern.captures.length > 0;
     this.hearsPresence = 'onPresence' in handlers;
     this.hearsAbsence = 'onAbsence' in handlers;
-    this.hearsMessages = 'onMessage' in handlers;
+    this.hearsMessages = relay !== undefined || 'onMessage' in handlers;
+    this.relay = relay;
   }
 
   /** Whether an endpoint in this role is told of peers in that one. */

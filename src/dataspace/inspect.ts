@@ -23,6 +23,8 @@ export interface ActorReport {
   readonly queued: number;
   /** Promises and outside sources that it waits for. */
   readonly outstanding: number;
+  /** The space that it stands for. */
+  readonly space: SpaceReport | undefined;
 }
 
 /** Two endpoints that meet, whether or not they see each other. */
@@ -55,7 +57,9 @@ export function inspect(kernel: Kernel): SpaceReport {
       if (role.orientation === 'publisher') matches.push(...matchesOf(kernel, endpoint, role));
     }
     const { id, name, parent, outstanding } = actor;
-    actors.push({ id, name, linkedTo: parent?.id, endpoints, queued: actor.queue.length, outstanding });
+    const inner = kernel.nested.get(actor);
+    const space = inner === undefined ? undefined : inspect(inner);
+    actors.push({ id, name, linkedTo: parent?.id, endpoints, queued: actor.queue.length, outstanding, space });
   }
   return { actors, matches, turns: kernel.scheduler.turns, outstanding: kernel.waits };
 }

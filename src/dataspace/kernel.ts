@@ -5,38 +5,28 @@ import { Actor } from './actor.ts';
 import type { Job, Stage } from './actor.ts';
 import { deliver } from './delivery.ts';
 import type { ActorId, Endpoint, EndpointId } from './endpoint.ts';
+import type { KernelSettings } from './kernel-settings.ts';
+import { spreadToLinked } from './links.ts';
+import { nearer, withdrawals } from './outward.ts';
+import type { OutwardRequest } from './outward.ts';
 import { cancelEqual, Endpoints, sameRole } from './presence.ts';
 import type { Sighting } from './presence.ts';
 import { plainError } from './reasons.ts';
 import type { EndReason } from './reasons.ts';
 import { Scheduler } from './scheduler.ts';
-import type { SchedulerLimits } from './scheduler.ts';
+import { overSpaceLimit } from './state-errors.ts';
 import { Turn } from './turn.ts';
 import type { Change, Message } from './turn.ts';
-
-/** An actor's end, as it is reported. */
-export interface ActorEnd {
-  readonly actor: ActorId;
-  readonly name: string | undefined;
-  readonly reason: EndReason;
-}
-
-/** What a kernel is made with. */
-export interface KernelSettings extends SchedulerLimits {
-  readonly clock: Clock;
-  /** Turns that may wait for one actor. */
-  readonly queueLimit: number;
-  /** Told of each end. */
-  readonly onEnd: (end: ActorEnd) => void;
-  /** Nothing is left that could go on by itself. */
-  readonly onIdle: () => void;
-}
 
 /** The inside of a space: actors, endpoints, and turns that are committed one after another. */
 export class Kernel implements Stage {
   readonly actors: Map<ActorId, Actor> = new Map();
   readonly endpoints: Endpoints = new Endpoints();
   readonly scheduler: Scheduler;
+  /** The spaces within, by the actors that stand for them. */
+  readonly nested: Map<Actor, Kernel> = new Map();
+  /** Those that stand for this space, from the ground on. */
+  readonly path: readonly ActorId[];
   readonly #settings: KernelSettings;
   readonly #turn = new Turn();
   /** Actors whose queue is full. */
@@ -46,10 +36,17 @@ export class Kernel implements Stage {
   #actorIds = 0;
   #endpointIds = 0;
   #stopped: EndReason | null = null;
+  #closing: EndReason | null = null;
 
   constructor(settings: KernelSettings) {
     this.#settings = settings;
-    this.scheduler = new Scheduler(settings.clock, settings, () => this.#rest());
+    this.scheduler = new Scheduler(settings.clock, settings, () => this.rest());
+    const { standIn } = settings;
+    this.path = standIn === null ? [] : [...standIn.kernel.path, standIn.actor.id];
+  }
+
+  get settings(): KernelSettings {
+    return this.#settings;
   }
 
   get clock(): Clock {
@@ -62,6 +59,14 @@ export class Kernel implements Stage {
 
   get stopped(): boolean {
     return this.#stopped !== null;
+  }
+
+  /** Whether nothing goes on here or in a space within, and nothing is waited for. */
+  get atRest(): boolean {
+    if (this.#stopped !== null) return this.nested.size === 0;
+    if (this.#waits > 0 || this.#turn.actor !== null || !this.scheduler.empty) return false;
+    for (const inner of this.nested.values()) if (!inner.atRest) return false;
+    return true;
   }
 
   /** Whether a handler runs now. */
@@ -80,13 +85,19 @@ export class Kernel implements Stage {
     throw new PortsideError('ERR_PORTSIDE_STATE', `${who} can't ask for ${what}, since it ${why}`, { op: what });
   }
 
-  /** An actor that is not yet there. */
+  /** An actor that is not yet there. Throws ERR_PORTSIDE_LIMIT when there are too many. */
   create(name: string | undefined, parent: Actor | null): Actor {
+    const { maxActors } = this.#settings;
+    if (this.actors.size + this.#turn.spawned.length >= maxActors) throw overSpaceLimit('spawn', `${maxActors} actors`);
     this.#actorIds += 1;
     return new Actor(this, this.#actorIds, name, parent);
   }
 
+  /** What a new endpoint is called by. Throws ERR_PORTSIDE_LIMIT when there are too many. */
   nextEndpointId(): EndpointId {
+    const { maxEndpoints } = this.#settings;
+    if (this.endpoints.size + this.#turn.changes.size >= maxEndpoints)
+      throw overSpaceLimit('endpoint', `${maxEndpoints} endpoints`);
     this.#endpointIds += 1;
     return this.#endpointIds;
   }
@@ -110,6 +121,13 @@ export class Kernel implements Stage {
     return true;
   }
 
+  /** Puts a job from another space at the end of an actor's queue; false where it ended, or has too many. */
+  bring(actor: Actor, job: Job): boolean {
+    const brought = this.push(actor, job);
+    if (!brought && this.#turn.actor === null) this.#endFlooded();
+    return brought;
+  }
+
   /** Puts a job of an outside source in an actor's queue; false when that has ended. */
   enter(actor: Actor, fn: () => unknown): boolean {
     if (actor.ended !== null) return false;
@@ -131,7 +149,7 @@ export class Kernel implements Stage {
         actor.outstanding -= 1;
         this.scheduler.wake(actor);
       }
-      this.#rest();
+      this.rest();
     };
   }
 
@@ -143,13 +161,13 @@ export class Kernel implements Stage {
         if (fn !== undefined) this.enter(actor, () => fn(value));
         release();
       },
-      (error: unknown) => this.#end(actor, { kind: 'failed', error: plainError(error) }),
+      (error: unknown) => this.fail(actor, error),
     );
   }
 
   /** Waits for what a handler is still at work on; a message counts as taken when that is over. */
   #attend(actor: Actor, promise: PromiseLike<unknown>, job: Job): void {
-    const receipt = job.kind === 'message' ? job.receipt : undefined;
+    const receipt = 'receipt' in job ? job.receipt : undefined;
     if (receipt === undefined) {
       this.watch(actor, promise, undefined);
       return;
@@ -169,10 +187,10 @@ export class Kernel implements Stage {
     try {
       const given = job.kind === 'call' ? job.fn() : deliver(job);
       if (isThenable(given)) this.#attend(actor, given, job);
-      else if (job.kind === 'message') job.receipt?.taken();
+      else if ('receipt' in job) job.receipt?.taken();
     } catch (error) {
       turn.clear();
-      if (job.kind === 'message') job.receipt?.taken();
+      if ('receipt' in job) job.receipt?.taken();
       failure = { kind: 'failed', error: plainError(error) };
     }
     turn.actor = null;
@@ -189,6 +207,18 @@ export class Kernel implements Stage {
 
   collect(actor: Actor): void {
     this.#end(actor, { kind: 'done' });
+  }
+
+  /** What an actor did ends it. */
+  fail(actor: Actor, error: unknown): void {
+    this.#end(actor, { kind: 'failed', error: plainError(error) });
+  }
+
+  /** Lets every actor hear what waits for it, and then ends it; nobody is started any more. */
+  close(reason: EndReason): void {
+    if (this.#closing !== null) return;
+    this.#closing = reason;
+    for (const actor of this.actors.values()) this.push(actor, { kind: 'call', fn: () => this.#leave(actor, reason) });
   }
 
   /** Ends all actors; after that nothing is done any more. */
@@ -208,14 +238,35 @@ export class Kernel implements Stage {
     }
     for (const spawned of turn.spawned) this.admit(spawned);
     const ending = new Map<Actor, EndReason>();
+    if (this.#closing !== null) for (const spawned of turn.spawned) ending.set(spawned, this.#closing);
     for (const [id, reason] of turn.quits) {
       const target = this.actors.get(id);
       if (target !== undefined) ending.set(target, reason);
     }
     const changes = new Map(turn.changes);
-    const messages = turn.messages;
+    const { messages, outward } = turn;
     turn.clear();
+    if (outward.length > 0) this.#pass(actor, outward);
     this.#apply(actor, changes, messages, ending);
+  }
+
+  #leave(actor: Actor, reason: EndReason): void {
+    if (!this.#turn.quits.has(actor.id)) this.#turn.quits.set(actor.id, reason);
+  }
+
+  /** Passes on what an actor asks of the spaces around. */
+  #pass(holder: Actor, requests: readonly OutwardRequest[]): void {
+    const { standIn } = this.#settings;
+    if (standIn === null) return;
+    const { kernel, actor } = standIn;
+    for (const request of requests) request.commit(holder, request.levels);
+    kernel.enter(actor, () => {
+      const turn = kernel.turnOf(actor, 'atMeta');
+      for (const request of requests) {
+        if (request.levels === 1) request.perform(turn);
+        else turn.outward.push(nearer(request));
+      }
+    });
   }
 
   #end(actor: Actor, reason: EndReason): void {
@@ -300,6 +351,7 @@ export class Kernel implements Stage {
     this.actors.delete(actor.id);
     this.#waits -= actor.outstanding;
     actor.outstanding = 0;
+    if (actor.outward !== undefined) this.#pass(actor, withdrawals(actor.outward, reason));
     const { parent } = actor;
     if (parent !== null && parent.children.delete(actor) && parent.ended === null) this.scheduler.wake(parent);
     for (const cleanup of actor.cleanups.splice(0).toReversed()) {
@@ -311,11 +363,11 @@ export class Kernel implements Stage {
       }
     }
     try {
-      this.#settings.onEnd({ actor: actor.id, name: actor.name, reason });
+      this.#settings.onEnd({ actor: actor.id, name: actor.name, reason, space: this.path });
     } catch (error) {
       rethrowSoon(error);
     }
-    this.#rest();
+    this.rest();
   }
 
   #endFlooded(): void {
@@ -323,8 +375,7 @@ export class Kernel implements Stage {
       const flooded = new Set(this.#flooded.splice(0));
       for (const actor of flooded) {
         const limit = this.#settings.queueLimit;
-        const error = new PortsideError('ERR_PORTSIDE_LIMIT', `more than ${limit} events wait for the actor`);
-        this.#end(actor, { kind: 'failed', error: plainError(error) });
+        this.fail(actor, new PortsideError('ERR_PORTSIDE_LIMIT', `more than ${limit} events wait for the actor`));
       }
     }
   }
@@ -334,11 +385,12 @@ export class Kernel implements Stage {
     const left = [...this.actors.values()].filter(({ ended }) => ended === null);
     const [first] = left;
     if (first !== undefined) this.#apply(first, new Map(), [], new Map(left.map((actor) => [actor, reason])));
-    this.#settings.onIdle();
+    this.rest();
   }
 
-  #rest(): void {
-    if (this.#waits === 0 && this.#turn.actor === null && this.scheduler.empty) this.#settings.onIdle();
+  /** Says so when nothing is left that could go on by itself. */
+  rest(): void {
+    if (this.atRest) this.#settings.onIdle();
   }
 }
 
@@ -346,24 +398,6 @@ function forget(endpoint: Endpoint): void {
   const { actor, name } = endpoint;
   actor.endpoints.delete(endpoint);
   if (name !== undefined && actor.names.get(name) === endpoint) actor.names.delete(name);
-}
-
-// The map grows while it is gone through, and what comes in is gone through too.
-function spreadToLinked(ending: Map<Actor, EndReason>): void {
-  for (const [actor, reason] of ending) {
-    const linked: EndReason = { kind: 'linked', actor: actor.id, reason };
-    for (const child of actor.children) if (!ending.has(child)) ending.set(child, linked);
-    const { parent } = actor;
-    if (parent === null || parent.ended !== null || actor.monitored) continue;
-    if (!ending.has(parent) && isFailure(reason)) ending.set(parent, linked);
-  }
-}
-
-/** Whether an end goes back to an error. */
-export function isFailure(reason: EndReason): boolean {
-  let root = reason;
-  while (root.kind === 'linked') root = root.reason;
-  return root.kind === 'failed';
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

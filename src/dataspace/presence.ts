@@ -19,10 +19,17 @@ export interface Sighting {
 export class Endpoints {
   readonly #publishers = new RoutingIndex<Endpoint>();
   readonly #subscribers = new RoutingIndex<Endpoint>();
+  #size = 0;
+
+  /** How many there are. */
+  get size(): number {
+    return this.#size;
+  }
 
   /** Puts an endpoint in its place, and adds what can now be seen. */
   add(endpoint: Endpoint, role: Role, gained: Sighting[]): void {
     const peers = this.peersOf(role);
+    this.#size += 1;
     endpoint.role = role;
     endpoint.entry = this.#own(role.orientation).add(role.pattern, endpoint);
     for (const peer of peers) note(endpoint, role, peer, undefined, gained);
@@ -32,6 +39,7 @@ export class Endpoints {
   remove(endpoint: Endpoint, reason: EndReason, lost: Sighting[]): void {
     const { role, entry } = endpoint;
     if (role === null || entry === null) return;
+    this.#size -= 1;
     this.#own(role.orientation).remove(entry);
     endpoint.role = null;
     endpoint.entry = null;

@@ -1,15 +1,17 @@
-import { PortsideError } from '../base/errors.ts';
 import { check, checkValue, fn, string, table, that } from '../base/options.ts';
 import type { Agrees } from '../base/options.ts';
 import type { Clock } from '../sync/clock.ts';
 import type { Actor } from './actor.ts';
-import { Endpoint, endpointTable, handlersTable, Role } from './endpoint.ts';
+import { Endpoint, endpointTable, makeRole } from './endpoint.ts';
 import type { ActorId, EndpointHandle, EndpointOptions, Handlers, Interest, Orientation } from './endpoint.ts';
 import type { Kernel } from './kernel.ts';
-import { isGround, toTopic } from './pattern.ts';
+import { toDetail, toMessage } from './message.ts';
+import { nest } from './nested.ts';
+import { actorIdRule, OuterSelf } from './outer.ts';
+import type { OuterSpace } from './outer.ts';
 import type { EndReason } from './reasons.ts';
 import { Receipt } from './receipt.ts';
-import { wrongTopic } from './topic-error.ts';
+import { notOnTheGround } from './state-errors.ts';
 import type { Datum, Topic } from './topic-types.ts';
 
 /**
@@ -57,6 +59,12 @@ export interface Self {
   readonly id: ActorId;
   /** What the space goes by: see `outside` for how to get back from a timer of it. */
   readonly clock: Clock;
+  /**
+   * The space around the one that this actor is in, to ask things of.
+   *
+   * @throws ERR_PORTSIDE_STATE on the ground.
+   */
+  readonly atMeta: OuterSpace;
   /** Aborts when the actor ends, with the `EndReason` as its reason. */
   readonly signal: AbortSignal;
   /** Publishes a topic: subscribers see that it has a publisher. Messages reach it by `feedback`. */
@@ -84,6 +92,13 @@ export interface Self {
    */
   spawnLinked(boot: Boot, options?: LinkOptions): ActorId;
   /**
+   * Starts a space within this one, by its first actor; within, `atMeta` reaches back here. The id is that of the actor that
+   * stands for it here: to quit that one ends the space, and what its actors publish and subscribe to out here is that one's.
+   * It ends when its last actor has, and not for being idle. When that actor ends first, those within see the absence of
+   * whom they saw out here, and then end.
+   */
+  spawnSpace(boot: Boot, options?: SpawnOptions): ActorId;
+  /**
    * Ends this actor when the turn is over; what else the turn asks for is done before. Or ends another one, if there is
    * one of that id: `quit(id, reason)`. A lone number is a reason.
    */
@@ -103,13 +118,13 @@ export interface Self {
 const spawnTable = table('spawn', { name: string() });
 const agreed: Agrees<typeof spawnTable, SpawnOptions> = true;
 void agreed;
+const spaceTable = table('spawnSpace', { name: string() });
 const linkTable = table('spawnLinked', { name: string(), onEnd: fn<(reason: EndReason) => unknown>() });
 const linkAgreed: Agrees<typeof linkTable, LinkOptions> = true;
 void linkAgreed;
 const bootRule = fn<Boot>();
 const callRule = fn();
 const endRule = fn<(reason: EndReason) => void>();
-const idRule = that<ActorId>('the id of an actor', Number.isSafeInteger);
 const promiseRule = that<PromiseLike<unknown>>(
   'a promise',
   (value) => typeof value === 'object' && value !== null && 'then' in value,
@@ -129,17 +144,6 @@ export function createActor(
   return actor;
 }
 
-/** A reason or detail that somebody gave, checked. */
-export function toDetail(detail: Datum | undefined): Datum | undefined {
-  return detail === undefined ? undefined : toMessage(detail, 'a reason');
-}
-
-function toMessage(given: Datum, what: string): Datum {
-  const topic = toTopic(given as Topic);
-  if (!isGround(topic)) throw wrongTopic(`${what} must not have wildcards or captures in it`);
-  return topic;
-}
-
 let sendWith: (self: ActorSelf, message: Datum, receipt: Receipt) => void;
 
 /**
@@ -155,6 +159,7 @@ class ActorSelf implements Self {
   readonly #kernel: Kernel;
   readonly #actor: Actor;
   #controller: AbortController | undefined;
+  #outer: OuterSelf | undefined;
 
   static {
     sendWith = (self, message, receipt) => self.#post('send', 'publisher', message, receipt);
@@ -182,6 +187,15 @@ class ActorSelf implements Self {
       this.#controller = controller;
     }
     return this.#controller.signal;
+  }
+
+  get atMeta(): OuterSpace {
+    const { standIn } = this.#kernel.settings;
+    if (standIn === null) throw notOnTheGround();
+    this.#outer ??= new OuterSelf(this.#kernel, this.#actor, standIn, 1, (kernel, boot, options) =>
+      createActor(kernel, boot, options, null),
+    );
+    return this.#outer;
   }
 
   publish<const P extends Topic>(topic: P, handlers?: Handlers<P>, options?: EndpointOptions): EndpointHandle {
@@ -226,11 +240,22 @@ class ActorSelf implements Self {
     return linked.id;
   }
 
+  spawnSpace(boot: Boot, options?: SpawnOptions): ActorId {
+    const turn = this.#kernel.turnOf(this.#actor, 'spawnSpace');
+    checkValue('spawnSpace', 'boot', bootRule, boot);
+    const kernel = this.#kernel;
+    const actor = kernel.create(check(spaceTable, options).name, null);
+    const first = (inner: Kernel): Actor => createActor(inner, boot, undefined, null);
+    actor.queue.push({ kind: 'call', fn: () => nest(kernel, actor, first) });
+    turn.spawned.push(actor);
+    return actor.id;
+  }
+
   quit(reason?: Datum): void;
   quit(id: ActorId, reason: Datum | undefined): void;
   quit(...given: [reason?: Datum | undefined] | [id: Datum, reason: Datum | undefined]): void {
     const turn = this.#kernel.turnOf(this.#actor, 'quit');
-    const id = given.length < 2 ? this.#actor.id : checkValue('quit', 'id', idRule, given[0]);
+    const id = given.length < 2 ? this.#actor.id : checkValue('quit', 'id', actorIdRule, given[0]);
     const detail = toDetail(given.length < 2 ? given[0] : given[1]);
     if (!turn.quits.has(id)) turn.quits.set(id, { kind: 'quit', by: this.#actor.id, detail });
   }
@@ -265,7 +290,7 @@ class ActorSelf implements Self {
 
   #post(what: string, from: Orientation, message: Datum, receipt: Receipt | undefined): void {
     const turn = this.#kernel.turnOf(this.#actor, what);
-    turn.messages.push({ from, topic: toMessage(message, 'a message'), receipt });
+    turn.messages.push({ from, topic: toMessage(message), receipt });
   }
 
   #spawn(what: string, boot: Boot, options: SpawnOptions | undefined, parent: Actor | null): Actor {
@@ -284,9 +309,9 @@ class ActorSelf implements Self {
     options: EndpointOptions | undefined,
   ): EndpointHandle {
     const turn = this.#kernel.turnOf(this.#actor, what);
-    const handlers = check(handlersTable, given, { at: 'handlers' }) as unknown as Handlers<Topic>;
-    const { interest = usual, name }: EndpointOptions = check(endpointTable, options);
-    const role = new Role(orientation, interest, topic, handlers);
+    const settings: EndpointOptions = check(endpointTable, options);
+    const role = makeRole(orientation, usual, topic, given, settings);
+    const { name } = settings;
     let endpoint: Endpoint | undefined;
     if (name !== undefined) endpoint = turn.names.get(name) ?? this.#actor.names.get(name);
     endpoint ??= new Endpoint(this.#kernel.nextEndpointId(), this.#actor, name);
@@ -307,10 +332,4 @@ class ActorSelf implements Self {
       },
     };
   }
-}
-
-/** What is said where a turn was expected to be over. */
-export function notInTurn(what: string): PortsideError {
-  const message = `${what} is for those outside: within a turn ask self for it`;
-  return new PortsideError('ERR_PORTSIDE_STATE', message, { op: what });
 }

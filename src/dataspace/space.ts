@@ -6,11 +6,14 @@ import { currentClock, currentScope } from '../sync/scope.ts';
 import type { ActorId } from './endpoint.ts';
 import { inspect } from './inspect.ts';
 import type { SpaceReport } from './inspect.ts';
-import { isFailure, Kernel } from './kernel.ts';
-import type { ActorEnd } from './kernel.ts';
+import { Kernel } from './kernel.ts';
+import type { ActorEnd } from './kernel-settings.ts';
+import { isFailure } from './links.ts';
+import { toDetail } from './message.ts';
 import type { EndReason } from './reasons.ts';
-import { createActor, notInTurn, toDetail } from './self.ts';
+import { createActor } from './self.ts';
 import type { Boot, SpawnOptions } from './self.ts';
+import { notInTurn } from './state-errors.ts';
 import type { Datum } from './topic-types.ts';
 
 /** Settings of a {@link Dataspace}. */
@@ -37,6 +40,16 @@ export interface DataspaceOptions {
    * @default 1000000
    */
   readonly queueLimit?: number | undefined;
+  /**
+   * Actors at one time in this space, and in each space within; starting one more throws `ERR_PORTSIDE_LIMIT`.
+   * @default 1000000
+   */
+  readonly maxActors?: number | undefined;
+  /**
+   * Endpoints at one time in this space, and in each space within; one more throws `ERR_PORTSIDE_LIMIT`.
+   * @default 1000000
+   */
+  readonly maxEndpoints?: number | undefined;
   /** Told of each actor's end, after its peers. What it throws reaches the process as an uncaught exception. */
   readonly onActorEnd?: ((end: ActorEnd) => void) | undefined;
 }
@@ -63,6 +76,8 @@ const spaceTable = table('Dataspace', {
   slice: integer({ min: 1 }),
   sliceTime: milliseconds({ infinite: true }),
   queueLimit: integer({ min: 1 }),
+  maxActors: integer({ min: 1 }),
+  maxEndpoints: integer({ min: 1 }),
   onActorEnd: fn<(end: ActorEnd) => void>(),
 });
 const agreed: Agrees<typeof spaceTable, DataspaceOptions> = true;
@@ -94,6 +109,7 @@ export class Dataspace {
   constructor(given?: DataspaceOptions) {
     const options: DataspaceOptions = check(spaceTable, given);
     const { signal, burst = 16, slice = 4_096, sliceTime = 5, queueLimit = 1_000_000 } = options;
+    const { maxActors = 1_000_000, maxEndpoints = 1_000_000 } = options;
     this.#onActorEnd = options.onActorEnd;
     this.#kernel = new Kernel({
       clock: currentClock(),
@@ -101,6 +117,9 @@ export class Dataspace {
       slice,
       sliceTime,
       queueLimit,
+      maxActors,
+      maxEndpoints,
+      standIn: null,
       onEnd: (end) => this.#note(end),
       onIdle: () => this.#settle(),
     });
@@ -134,15 +153,15 @@ export class Dataspace {
 
   /**
    * Runs the actors until nothing can wake any of them: no event waits, no promise is waited for, and no outside source
-   * is held. It never rejects. After that more may be spawned, and it may be run again; while it runs, each call gives
+   * is held, here and in the spaces within. It never rejects. After that more may be spawned, and it may be run again; while it runs, each call gives
    * the same promise.
    *
    * @throws ERR_PORTSIDE_SCOPE_CLOSED when the current scope is closed.
    */
   run(): Promise<SpaceSummary> {
     if (this.#run !== undefined) return this.#run.promise;
-    if (this.#kernel.stopped) return Promise.resolve(this.#summary());
-    this.#disown = currentScope()?.own({ what: 'dataspace', drop: () => this.end() });
+    if (this.#kernel.stopped) return this.#over();
+    this.#disown = currentScope()?.own({ what: 'dataspace', drop: () => this.#drop() });
     this.#run = Promise.withResolvers<SpaceSummary>();
     const { promise } = this.#run;
     this.#kernel.scheduler.start();
@@ -150,8 +169,9 @@ export class Dataspace {
   }
 
   /**
-   * Ends all actors, with the reason `stopped`; no handler is called any more. In a turn it is done when that is over.
-   * Does nothing the second time.
+   * Ends all actors, with the reason `stopped`; no handler is called any more, except in spaces within: their actors see
+   * that whom they saw out here are gone, and then end too. In a turn it is done when that is over. Does nothing the
+   * second time.
    */
   end(detail?: Datum): void {
     if (this.#kernel.stopped) return;
@@ -171,10 +191,21 @@ export class Dataspace {
     return inspect(this.#kernel);
   }
 
-  /** {@link end}. */
+  /** {@link end}; resolves when the spaces within have ended too. */
   [Symbol.asyncDispose](): Promise<void> {
+    return this.#drop();
+  }
+
+  async #drop(): Promise<void> {
     this.end();
-    return Promise.resolve();
+    await this.#over();
+  }
+
+  #over(): Promise<SpaceSummary> {
+    if (this.#run !== undefined) return this.#run.promise;
+    if (this.#kernel.atRest) return Promise.resolve(this.#summary());
+    this.#run = Promise.withResolvers<SpaceSummary>();
+    return this.#run.promise;
   }
 
   #note(end: ActorEnd): void {

@@ -1,5 +1,6 @@
 import type { Actor } from './actor.ts';
 import type { ActorId, Endpoint, Orientation, Role } from './endpoint.ts';
+import type { OutwardRequest } from './outward.ts';
 import type { EndReason } from './reasons.ts';
 import type { Receipt } from './receipt.ts';
 import type { Datum } from './topic-types.ts';
@@ -30,10 +31,12 @@ export class Turn {
   messages: Message[] = [];
   spawned: Actor[] = [];
   readonly quits: Map<ActorId, EndReason> = new Map();
+  /** What is asked of the spaces around. */
+  outward: OutwardRequest[] = [];
 
   /** Whether nothing was asked for but messages. */
   get plain(): boolean {
-    return this.changes.size === 0 && this.spawned.length === 0 && this.quits.size === 0;
+    return this.changes.size === 0 && this.spawned.length === 0 && this.quits.size === 0 && this.outward.length === 0;
   }
 
   /** What an endpoint will be, as far as this turn has come. */
@@ -50,5 +53,6 @@ export class Turn {
     this.names.clear();
     this.spawned = [];
     this.quits.clear();
+    this.outward = [];
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { _ } from '../../src/dataspace/hole.ts';
-import type { ActorEnd } from '../../src/dataspace/kernel.ts';
+import type { ActorEnd } from '../../src/dataspace/kernel-settings.ts';
 import type { OutsideSource, Self } from '../../src/dataspace/self.ts';
 import { Dataspace } from '../../src/dataspace/space.ts';
 import type { Datum } from '../../src/dataspace/topic-types.ts';
