@@ -33,7 +33,7 @@ export class OutwardEndpoint {
   #handlers: Handlers<Topic> = {};
   readonly #pass: (event: OutwardEvent, receipt: Receipt | undefined) => void;
   /** Peers whose absence the owner will want to hear of, whatever becomes of the space around. */
-  readonly #seen: Map<EndpointId, PresenceEvent<Topic>> = new Map();
+  readonly #seen: Map<EndpointId, readonly PresenceEvent<Topic>[]> = new Map();
 
   constructor(
     id: EndpointId,
@@ -54,12 +54,15 @@ export class OutwardEndpoint {
     const standing: { -readonly [K in keyof Handlers<Topic>]: Handlers<Topic>[K] } = {};
     if (hearsPresence || hearsAbsence)
       standing.onPresence = (event) => {
-        if (hearsAbsence) this.#seen.set(event.peer, event);
+        // A peer whose topic is another one now comes once more before it goes once.
+        if (hearsAbsence) this.#seen.set(event.peer, [...(this.#seen.get(event.peer) ?? []), event]);
         if (hearsPresence) this.#pass({ kind: 'presence', event, handlers }, undefined);
       };
     if (hearsAbsence)
       standing.onAbsence = (event) => {
-        this.#seen.delete(event.peer);
+        const [, ...left] = this.#seen.get(event.peer) ?? [];
+        if (left.length > 0) this.#seen.set(event.peer, left);
+        else this.#seen.delete(event.peer);
         this.#pass({ kind: 'absence', event, handlers }, undefined);
       };
     let relay: Relay | undefined;
@@ -78,7 +81,7 @@ export class OutwardEndpoint {
 
   /** The space around is no more: all that was seen there is gone. */
   lose(reason: EndReason): void {
-    for (const event of this.#seen.values())
+    for (const event of [...this.#seen.values()].flat())
       this.#pass({ kind: 'absence', event: { ...event, reason }, handlers: this.#handlers }, undefined);
     this.#seen.clear();
   }
