@@ -21,9 +21,11 @@ export const codes = {
   ERR_PORTSIDE_RELEASED: 'The connection was released and belongs to somebody else.',
   ERR_PORTSIDE_SCOPE_CLOSED: 'The scope that would own the resource is closed.',
   ERR_PORTSIDE_SERVICE: 'A service name has no known port.',
-  ERR_PORTSIDE_STATE: 'What was asked for does not fit the state that the server or connection is in.',
+  ERR_PORTSIDE_STATE: 'What was asked for does not fit the state that the server, connection or actor is in.',
   ERR_PORTSIDE_TIMEOUT: 'The time given to the operation ran out.',
   ERR_PORTSIDE_TLS: 'TLS could not be begun: the handshake failed, or the peer could not be verified.',
+  ERR_PORTSIDE_TOPIC:
+    'What was given as a topic, a message or a reason is not plain data, or has a hole or a name in a wrong place.',
   ERR_PORTSIDE_TOO_EARLY: 'Bytes came before TLS was begun, and must not be taken for what comes under it.',
   ERR_PORTSIDE_UNEXPECTED_END: 'The input ended in the middle of what was asked for.',
   ERR_PORTSIDE_UNSUPPORTED: 'The transport or the platform cannot do what was asked for.',

@@ -143,7 +143,7 @@ void agreed;
  *
  * Tasks end with the matcher's actor. There are as many as things that are demanded: there is no other limit.
  *
- * @throws ERR_PORTSIDE_OPTIONS, and ERR_PORTSIDE_STATE outside of a turn of the actor.
+ * @throws ERR_PORTSIDE_OPTIONS, ERR_PORTSIDE_TOPIC, and ERR_PORTSIDE_STATE outside of a turn of the actor.
  */
 export function matchDemand<const W extends Watch | readonly Watch[]>(
   self: Self,

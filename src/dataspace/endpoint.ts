@@ -84,7 +84,7 @@ export interface EndpointHandle {
   /**
    * Takes the endpoint back; its peers see its absence with the reason. Does nothing when it is gone already.
    *
-   * @throws ERR_PORTSIDE_STATE outside of a turn of its actor, ERR_PORTSIDE_OPTIONS for a reason that is not plain data.
+   * @throws ERR_PORTSIDE_STATE outside of a turn of its actor, ERR_PORTSIDE_TOPIC for a reason that is not plain data.
    */
   withdraw(reason?: Datum): void;
 }
@@ -105,7 +105,7 @@ void agreed;
 /** Passes a message on to another space; the receipt counts it there too. */
 export type Relay = (event: MessageEvent<Topic>, receipt: Receipt | undefined) => void;
 
-/** Makes the role that was asked for. @throws ERR_PORTSIDE_OPTIONS */
+/** Makes the role that was asked for. @throws ERR_PORTSIDE_OPTIONS, ERR_PORTSIDE_TOPIC */
 export function makeRole(
   orientation: Orientation,
   usual: Interest,

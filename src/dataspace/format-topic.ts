@@ -19,7 +19,7 @@ const LONGEST_BYTES = 32;
  * A topic as text on one line, for people: `tcp-channel(_, tcp-listener(5999), <5 bytes 68656c6c6f>)`.
  *
  * Captures are `$name`. Strings over 64 units and bytes over 32 are cut, and so is the whole at the limit. Nothing in it can
- * move a terminal's cursor. For a text that tells topics apart, see {@link topicKey}.
+ * move a terminal's cursor. For a text that tells topics apart, see `topicKey`.
  */
 export function formatTopic(topic: Topic, { limit = 1_000 }: FormatTopicOptions = {}): string {
   const out: Line = { text: '', left: limit };

@@ -57,9 +57,9 @@ export const _: Wildcard = hole as unknown as Wildcard;
  *     self.subscribe(says(capture('who'), _), { onMessage: ({ bindings }) => bindings.who … })
  *
  * Within a record it has the type that the record declares for its field; elsewhere `capture('who').of<string>()` says
- * one. A name stands in one place of a pattern: the endpoint that is given it twice throws `ERR_PORTSIDE_OPTIONS`.
+ * one. A name stands in one place of a pattern: the endpoint that is given it twice throws `ERR_PORTSIDE_TOPIC`.
  *
- * @throws ERR_PORTSIDE_OPTIONS when the name is empty, `__proto__`, or no string.
+ * @throws ERR_PORTSIDE_TOPIC when the name is empty, `__proto__`, or no string.
  */
 export function capture<const N extends string>(name: N): Capture<N> {
   checkName('a capture', name);

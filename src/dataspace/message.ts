@@ -2,12 +2,12 @@ import { isGround, toTopic } from './pattern.ts';
 import { wrongTopic } from './topic-error.ts';
 import type { Datum, Topic } from './topic-types.ts';
 
-/** What is sent, checked and put in order. @throws ERR_PORTSIDE_OPTIONS for what is not plain data or has holes. */
+/** What is sent, checked and put in order. @throws ERR_PORTSIDE_TOPIC for what is not plain data or has holes. */
 export function toMessage(given: Datum): Datum {
   return grounded(given, 'a message');
 }
 
-/** A reason or detail that somebody gave, checked. @throws ERR_PORTSIDE_OPTIONS */
+/** A reason or detail that somebody gave, checked. @throws ERR_PORTSIDE_TOPIC */
 export function toDetail(detail: Datum | undefined): Datum | undefined {
   return detail === undefined ? undefined : grounded(detail, 'a reason');
 }

@@ -26,7 +26,7 @@ export class Pattern {
   readonly #shadows: boolean;
 
   /**
-   * @throws ERR_PORTSIDE_OPTIONS for what is no topic and for a name that is captured twice, ERR_PORTSIDE_LIMIT when it
+   * @throws ERR_PORTSIDE_TOPIC for what is no topic and for a name that is captured twice, ERR_PORTSIDE_LIMIT when it
    *   holds over 1,024 values.
    */
   constructor(topic: Topic) {
@@ -72,7 +72,7 @@ export function isGround(topic: Topic): topic is Datum {
  * A topic checked and put in order: lists copied and frozen, −0 made 0. What comes back is what the functions of topics
  * take without looking again.
  *
- * @throws ERR_PORTSIDE_OPTIONS for what is not plain data, ERR_PORTSIDE_LIMIT when it is over 64 levels deep or holds
+ * @throws ERR_PORTSIDE_TOPIC for what is not plain data, ERR_PORTSIDE_LIMIT when it is over 64 levels deep or holds
  *   over 65,536 values.
  */
 export function toTopic<const P extends Topic>(topic: P): P {

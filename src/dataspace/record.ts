@@ -10,7 +10,7 @@ export interface RecordMaker<L extends string, N extends readonly string[], F ex
   /**
    * A frozen record with a value, a pattern or a hole for each field, in order.
    *
-   * @throws ERR_PORTSIDE_OPTIONS when their number is wrong or one is not plain data, ERR_PORTSIDE_LIMIT when the
+   * @throws ERR_PORTSIDE_TOPIC when their number is wrong or one is not plain data, ERR_PORTSIDE_LIMIT when the
    *   record becomes larger than topics may be (64 levels, 65,536 values).
    */
   <const A extends MakerArguments<N, F>>(...fields: A): RecordPattern<L, F, GivenFields<N, A>>;
@@ -39,7 +39,7 @@ const MAX_FIELDS = 64;
  * Records match by their label and the number of their fields, and are compared by value; makers of the same label and
  * number make records that match, whoever declared them. Fields may be called anything but `__proto__`.
  *
- * @throws ERR_PORTSIDE_OPTIONS when the label or a field's name is empty, a name occurs twice, or there are over 64.
+ * @throws ERR_PORTSIDE_TOPIC when the label or a field's name is empty, a name occurs twice, or there are over 64.
  */
 export function record<const L extends string, const N extends readonly string[]>(
   label: L,

@@ -77,7 +77,7 @@ export class RoutingIndex<T> {
    * The endpoints whose topics have something in common with this one, in the order in which they were added. Both sides
    * may have holes.
    *
-   * @throws ERR_PORTSIDE_OPTIONS for what is no topic, ERR_PORTSIDE_LIMIT for one that is too deep or too large.
+   * @throws ERR_PORTSIDE_TOPIC for what is no topic, ERR_PORTSIDE_LIMIT for one that is too deep or too large.
    */
   match(topic: Topic): T[] {
     const search = this.#search;

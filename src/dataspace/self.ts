@@ -79,10 +79,10 @@ export interface Self {
    * Sends a message to all endpoints on the subscribers' side that its topic meets, one's own included. Nobody has to
    * publish it.
    *
-   * @throws ERR_PORTSIDE_OPTIONS for what is not plain data or has holes.
+   * @throws ERR_PORTSIDE_TOPIC for what is not plain data or has holes.
    */
   send(message: Datum): void;
-  /** Sends a message to all endpoints on the publishers' side, as {@link send} does to the other. */
+  /** Sends a message to all endpoints on the publishers' side, as `send` does to the other. */
   feedback(message: Datum): void;
   /** Starts an actor that lives by itself. */
   spawn(boot: Boot, options?: SpawnOptions): ActorId;

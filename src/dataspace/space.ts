@@ -191,7 +191,7 @@ export class Dataspace {
     return inspect(this.#kernel);
   }
 
-  /** {@link end}; resolves when the spaces within have ended too. */
+  /** {@link Dataspace.end}; resolves when the spaces within have ended too. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#drop();
   }

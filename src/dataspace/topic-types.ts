@@ -64,7 +64,8 @@ export type FieldTypes<N extends readonly string[]> = Readonly<Record<N[number],
 /** What may stand where a `T` is declared: a `T`, a pattern of one, or a hole. */
 export type PatternOf<T> = [Datum] extends [T] ? Topic : Wildcard | Capture<string, T> | Capture | Filling<T>;
 
-type Filling<T> =
+/** What may be given for a `T`, but for holes. */
+export type Filling<T> =
   T extends AnyRecord<unknown, infer L, infer F>
     ? AnyRecord<unknown, L, F>
     : T extends Uint8Array
@@ -76,7 +77,7 @@ type Filling<T> =
         : T;
 
 // An interface, since what is in it is looked at only when it is needed: lists may hold lists of their own kind.
-interface PatternList<T> extends ReadonlyArray<PatternOf<T>> {}
+export interface PatternList<T> extends ReadonlyArray<PatternOf<T>> {}
 
 /** The arguments of a record's maker: a pattern for each field, in order. */
 export type MakerArguments<N extends readonly string[], F> = {
@@ -88,9 +89,11 @@ export type GivenFields<N extends readonly string[], A extends readonly unknown[
   readonly [I in Extract<keyof N, `${number}`> as N[I] & string]: I extends keyof A ? A[I] : never;
 };
 
-type HolesIn<F, G> = { [K in keyof G & keyof F]: HolesAt<F[K], G[K]> }[keyof G & keyof F];
+/** The holes in the given fields of a record. */
+export type HolesIn<F, G> = { [K in keyof G & keyof F]: HolesAt<F[K], G[K]> }[keyof G & keyof F];
 
-type HolesAt<D, G> = G extends Wildcard
+/** The holes in a `G` that stands where a `D` is declared. */
+export type HolesAt<D, G> = G extends Wildcard
   ? Wildcard
   : G extends Capture<infer N, infer T>
     ? Capture<N, Taken<D, T>>
@@ -104,12 +107,14 @@ type HolesAt<D, G> = G extends Wildcard
             : HolesAt<ElementOf<D>, E>
           : never;
 
-type Taken<D, T> = [T] extends [Undeclared] ? D : T;
+/** What a capture takes. */
+export type Taken<D, T> = [T] extends [Undeclared] ? D : T;
 
-type ElementOf<D> = D extends Uint8Array ? never : D extends readonly (infer E)[] ? E : never;
+/** What a list of this type holds. */
+export type ElementOf<D> = D extends Uint8Array ? never : D extends readonly (infer E)[] ? E : never;
 
 // A place that declares no list has Datum's own elements, so that what fills a bare list is still known to be data.
-type ElementAt<D> = [ElementOf<D>] extends [never] ? Datum : ElementOf<D>;
+export type ElementAt<D> = [ElementOf<D>] extends [never] ? Datum : ElementOf<D>;
 
 /**
  * What a handler sees of a topic that a pattern met: constants as they are, holes filled with what is declared there.
@@ -117,7 +122,8 @@ type ElementAt<D> = [ElementOf<D>] extends [never] ? Datum : ElementOf<D>;
  */
 export type TopicOf<P> = [Topic] extends [P] ? Topic : Met<Datum, P>;
 
-type Met<D, G> = G extends Wildcard
+/** What meets a `G` where a `D` is declared. */
+export type Met<D, G> = G extends Wildcard
   ? D
   : G extends Capture<string, infer T>
     ? Taken<D, T>
@@ -131,11 +137,12 @@ type Met<D, G> = G extends Wildcard
             : { readonly [I in keyof G]: Met<ElementAt<D>, G[I]> }
           : G;
 
-interface MetList<D, G> extends ReadonlyArray<Met<D, G>> {}
+export interface MetList<D, G> extends ReadonlyArray<Met<D, G>> {}
 
 /** The captures of a pattern by name, each with the type of what fills it. */
 export type BindingsOf<P> = [Topic] extends [P]
   ? Readonly<Record<string, Topic>>
   : Named<Extract<HolesAt<Datum, P>, Capture<string, unknown>>>;
 
-type Named<C extends Capture<string, unknown>> = { readonly [X in C as X['name']]: X[typeof captured] };
+/** Captures by their names. */
+export type Named<C extends Capture<string, unknown>> = { readonly [X in C as X['name']]: X[typeof captured] };

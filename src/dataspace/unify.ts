@@ -7,10 +7,10 @@ import type { Value } from './value.ts';
  * What two topics have in common: the most general topic that is a case of both, or undefined where there is none.
  *
  * Both may have holes. What fills a hole of the one is what the other has there, and `_` where both are open; captures
- * count as wildcards and are gone from the result. It is the same, by {@link equalTopics}, whichever comes first; only
+ * count as wildcards and are gone from the result. It is the same, by `equalTopics`, whichever comes first; only
  * the names of fields are the first one's, so that a handler which gives its own pattern first reads its own names.
  *
- * @throws ERR_PORTSIDE_OPTIONS for what is no topic, ERR_PORTSIDE_LIMIT when the result would hold over 65,536 values.
+ * @throws ERR_PORTSIDE_TOPIC for what is no topic, ERR_PORTSIDE_LIMIT when the result would hold over 65,536 values.
  */
 export function intersect<const P extends Topic>(pattern: P, topic: Topic): TopicOf<P> | undefined {
   return meet(admit(pattern, 'the topic'), admit(topic, 'the topic')) as TopicOf<P> | undefined;

@@ -112,7 +112,7 @@ export type Where = string | (() => string);
  * A value as a topic may hold it: −0 becomes 0, lists that are not yet known are copied and frozen. Bytes are kept, not
  * copied; who changes them afterwards changes the topic.
  *
- * @throws ERR_PORTSIDE_OPTIONS for what is not plain data, ERR_PORTSIDE_LIMIT for what is too deep or too large.
+ * @throws ERR_PORTSIDE_TOPIC for what is not plain data, ERR_PORTSIDE_LIMIT for what is too deep or too large.
  */
 export function admit(value: unknown, where: Where): Value {
   const simple = admitSimple(value);

@@ -16,12 +16,12 @@ export interface Watch<P extends Topic = Topic> {
   readonly who: Who;
 }
 
-/** Those that publish a topic, or of `who: 'observers'` those that observe its subscribers. @throws ERR_PORTSIDE_OPTIONS */
+/** Those that publish a topic, or of `who: 'observers'` those that observe its subscribers. @throws ERR_PORTSIDE_TOPIC */
 export function publishersOf<const P extends Topic>(topic: P, who: Who = 'participants'): Watch<P> {
   return watch('publisher', topic, who);
 }
 
-/** Those that subscribe to a topic, or of `who: 'observers'` those that observe its publishers. @throws ERR_PORTSIDE_OPTIONS */
+/** Those that subscribe to a topic, or of `who: 'observers'` those that observe its publishers. @throws ERR_PORTSIDE_TOPIC */
 export function subscribersOf<const P extends Topic>(topic: P, who: Who = 'participants'): Watch<P> {
   return watch('subscriber', topic, who);
 }

@@ -101,7 +101,7 @@ describe('what is asked of the space around', () => {
       self.spawnSpace((inner) => {
         kept = inner.atMeta;
         inner.subscribe(room(_));
-        assert.throws(() => inner.atMeta.send(new Date() as never), { code: 'ERR_PORTSIDE_OPTIONS' });
+        assert.throws(() => inner.atMeta.send(new Date() as never), { code: 'ERR_PORTSIDE_TOPIC' });
         assert.throws(() => inner.atMeta.subscribe(_, {}, { interst: 'x' } as never), { code: 'ERR_PORTSIDE_OPTIONS' });
         assert.throws(() => inner.atMeta.quit('1' as never, undefined), { code: 'ERR_PORTSIDE_OPTIONS' });
         told.push('checked');

@@ -52,11 +52,11 @@ describe('the pattern of an endpoint', () => {
 
   test('has a name for one place only', () => {
     assert.throws(() => new Pattern([capture('x'), says(capture('x'), _)]), {
-      code: 'ERR_PORTSIDE_OPTIONS',
+      code: 'ERR_PORTSIDE_TOPIC',
       message: /captures "x" in two places/u,
     });
     const shared = capture('x');
-    assert.throws(() => new Pattern([shared, shared]), { code: 'ERR_PORTSIDE_OPTIONS' });
+    assert.throws(() => new Pattern([shared, shared]), { code: 'ERR_PORTSIDE_TOPIC' });
     assert.doesNotThrow(() => new Pattern([_, _, capture('x'), capture('y')]));
   });
 
@@ -75,7 +75,7 @@ describe('the pattern of an endpoint', () => {
       fc.property(plainTopics({ holes: true, captures: true }), plainTopics({ holes: false }), (a, ground) => {
         const names = capturesIn(a);
         if (new Set(names).size !== names.length) {
-          assert.throws(() => new Pattern(realTopic(a)), { code: 'ERR_PORTSIDE_OPTIONS' });
+          assert.throws(() => new Pattern(realTopic(a)), { code: 'ERR_PORTSIDE_TOPIC' });
           return;
         }
         const pattern = new Pattern(realTopic(a));
@@ -168,10 +168,10 @@ describe('the limits of topics', () => {
       (topic: Topic) => new Pattern(topic),
     ];
     for (const take of takers)
-      assert.throws(() => take(bad), { code: 'ERR_PORTSIDE_OPTIONS', message: /^the topic must be plain data/u });
+      assert.throws(() => take(bad), { code: 'ERR_PORTSIDE_TOPIC', message: /^the topic must be plain data/u });
     for (const take of [intersect, overlaps, specialises, equalTopics]) {
-      assert.throws(() => take(bad, _), { code: 'ERR_PORTSIDE_OPTIONS' });
-      assert.throws(() => take(_, bad), { code: 'ERR_PORTSIDE_OPTIONS' });
+      assert.throws(() => take(bad, _), { code: 'ERR_PORTSIDE_TOPIC' });
+      assert.throws(() => take(_, bad), { code: 'ERR_PORTSIDE_TOPIC' });
     }
   });
 });

@@ -78,8 +78,8 @@ describe('records', () => {
   });
 
   test('can’t have a field called __proto__', () => {
-    assert.throws(() => record('bad', ['__proto__']), { code: 'ERR_PORTSIDE_OPTIONS', message: /"__proto__"/u });
-    assert.throws(() => capture('__proto__'), { code: 'ERR_PORTSIDE_OPTIONS', message: /"__proto__"/u });
+    assert.throws(() => record('bad', ['__proto__']), { code: 'ERR_PORTSIDE_TOPIC', message: /"__proto__"/u });
+    assert.throws(() => capture('__proto__'), { code: 'ERR_PORTSIDE_TOPIC', message: /"__proto__"/u });
   });
 
   test('are refused with a label or names that are none', () => {
@@ -92,14 +92,14 @@ describe('records', () => {
       ['r', Array.from({ length: 65 }, (_none, i) => `f${i}`), /at most 64/u],
     ];
     for (const [label, names, message] of bad)
-      assert.throws(() => record(label as string, names as string[]), { code: 'ERR_PORTSIDE_OPTIONS', message });
+      assert.throws(() => record(label as string, names as string[]), { code: 'ERR_PORTSIDE_TOPIC', message });
   });
 
   test('are refused with too few or too many fields', () => {
     const make = address as unknown as (...fields: unknown[]) => unknown;
     const message = /tcp-address has 2 fields \(host, port\), and was given/u;
-    assert.throws(() => make('localhost'), { code: 'ERR_PORTSIDE_OPTIONS', message });
-    assert.throws(() => make('localhost', 1, 2), { code: 'ERR_PORTSIDE_OPTIONS', message });
+    assert.throws(() => make('localhost'), { code: 'ERR_PORTSIDE_TOPIC', message });
+    assert.throws(() => make('localhost', 1, 2), { code: 'ERR_PORTSIDE_TOPIC', message });
   });
 
   test('say where in them something is no plain data', () => {
@@ -119,7 +119,7 @@ describe('records', () => {
       [new Uint8ClampedArray(1), /got an Uint8ClampedArray/u],
     ];
     for (const [inside, message] of bad)
-      assert.throws(() => make(inside), { code: 'ERR_PORTSIDE_OPTIONS', message }, String(message));
+      assert.throws(() => make(inside), { code: 'ERR_PORTSIDE_TOPIC', message }, String(message));
   });
 
   test('copy the lists that they are given, and keep their bytes', () => {
@@ -146,12 +146,12 @@ describe('holes', () => {
     assert.ok(Object.isFrozen(_));
     for (const fake of [Object.create(_) as unknown, Object.create(record('r', ['x'])(1))]) {
       assert.ok(!isHole(fake) && !isRecord(fake));
-      assert.throws(() => toTopic([fake] as never), { code: 'ERR_PORTSIDE_OPTIONS' });
+      assert.throws(() => toTopic([fake] as never), { code: 'ERR_PORTSIDE_TOPIC' });
     }
   });
 
   test('need a name to capture by', () => {
-    assert.throws(() => capture(''), { code: 'ERR_PORTSIDE_OPTIONS', message: /not empty/u });
-    assert.throws(() => capture(7 as unknown as string), { code: 'ERR_PORTSIDE_OPTIONS', message: /got 7/u });
+    assert.throws(() => capture(''), { code: 'ERR_PORTSIDE_TOPIC', message: /not empty/u });
+    assert.throws(() => capture(7 as unknown as string), { code: 'ERR_PORTSIDE_TOPIC', message: /got 7/u });
   });
 });

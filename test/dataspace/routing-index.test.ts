@@ -144,7 +144,7 @@ describe('the routing index', () => {
 
   test('stays as it is when a question is refused', () => {
     const index = indexOf(_);
-    assert.throws(() => index.match(new Date() as unknown as Topic), { code: 'ERR_PORTSIDE_OPTIONS' });
+    assert.throws(() => index.match(new Date() as unknown as Topic), { code: 'ERR_PORTSIDE_TOPIC' });
     assert.deepEqual(index.match(1), [0]);
   });
 

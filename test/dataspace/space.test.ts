@@ -281,8 +281,10 @@ describe('endpoints', () => {
     space.spawn((self) => self.publish('x', {}, { interest: 'some' } as never));
     const { failed, failures } = await space.run();
     assert.equal(failed, 4);
-    for (const { reason } of failures)
-      assert.equal(reason.kind === 'failed' && reason.error.code, 'ERR_PORTSIDE_OPTIONS');
+    assert.deepEqual(
+      failures.map(({ reason }) => reason.kind === 'failed' && reason.error.code),
+      ['ERR_PORTSIDE_TOPIC', 'ERR_PORTSIDE_TOPIC', 'ERR_PORTSIDE_OPTIONS', 'ERR_PORTSIDE_OPTIONS'],
+    );
   });
 });
 
