@@ -60,3 +60,73 @@ export type { DemandHandle, DemandOptions, DemandReport, DemandTask, WatchedTopi
 export type { DemandRestart, DemandState } from './dataspace/demanded.ts';
 export { publishersOf, subscribersOf } from './dataspace/watch.ts';
 export type { Watch, Who } from './dataspace/watch.ts';
+
+export { tcpDriver } from './dataspace/drivers/tcp-driver.ts';
+export type {
+  TcpConnectSettings,
+  TcpDriverOptions,
+  TcpListenSettings,
+  TcpTlsSettings,
+} from './dataspace/drivers/tcp-driver.ts';
+export { tcpAddress, tcpHandle, tcpListener } from './dataspace/drivers/tcp-places.ts';
+export type {
+  TcpHandle,
+  TcpHandleFields,
+  TcpHandleMaker,
+  TcpHandleOptions,
+  TcpListener,
+  TcpListenerFields,
+  TcpListenerMaker,
+  TcpListenerOptions,
+  TcpPeer,
+} from './dataspace/drivers/tcp-places.ts';
+export { tcpBound, tcpChannel, tcpCredit, tcpEnd, tcpFailed, tcpMode } from './dataspace/drivers/tcp-channel.ts';
+export type {
+  TcpChannel,
+  TcpChannelMaker,
+  TcpCredit,
+  TcpEnd,
+  TcpInbound,
+  TcpInput,
+  TcpLocal,
+  TcpMode,
+  TcpOutbound,
+  TcpOutput,
+} from './dataspace/drivers/tcp-channel.ts';
+
+export { udpDriver } from './dataspace/drivers/udp-driver.ts';
+export type { UdpDriverOptions } from './dataspace/drivers/udp-driver.ts';
+export { udpAddress, udpBound, udpFailed, udpHandle, udpListener, udpPacket } from './dataspace/drivers/udp-topics.ts';
+export type {
+  UdpHandle,
+  UdpInbound,
+  UdpListener,
+  UdpListenerFields,
+  UdpListenerMaker,
+  UdpListenerOptions,
+  UdpLocal,
+  UdpOutbound,
+  UdpPacket,
+  UdpPacketMaker,
+  UdpPeer,
+} from './dataspace/drivers/udp-topics.ts';
+
+export { timerDriver } from './dataspace/drivers/timer-driver.ts';
+export type { TimerDriverOptions } from './dataspace/drivers/timer-driver.ts';
+export { timerRelay } from './dataspace/drivers/timer-relay.ts';
+export { cancelTimer, setTimer, timerExpired, timerRefused } from './dataspace/drivers/timer-topics.ts';
+export type { SetTimer, TimerExpired } from './dataspace/drivers/timer-topics.ts';
+
+export { eventDriver } from './dataspace/drivers/event-driver.ts';
+export type { EmittedEvents, EventSource, MappedEvents, PulledEvents } from './dataspace/drivers/event-sources.ts';
+export { eventRelay } from './dataspace/drivers/event-relay.ts';
+export { sourceEvent, sourceFailed } from './dataspace/drivers/event-topics.ts';
+export type { SourceEvent, SourceFailed } from './dataspace/drivers/event-topics.ts';
+
+export { spy } from './dataspace/drivers/spy.ts';
+export type { SpyOptions, SpySink } from './dataspace/drivers/spy.ts';
+export { tcpSpy } from './dataspace/drivers/tcp-spy.ts';
+export type { TcpSpyOptions } from './dataspace/drivers/tcp-spy.ts';
+export { formatSpace } from './dataspace/format-space.ts';
+export type { FormatSpaceOptions } from './dataspace/format-space.ts';
+export { formatReason } from './dataspace/format-reason.ts';

@@ -1,5 +1,5 @@
 import { Fifo } from '../sync/fifo.ts';
-import type { ActorId, Endpoint, Orientation } from './endpoint.ts';
+import type { ActorId, Endpoint, Role } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
 import type { Receipt } from './receipt.ts';
 import type { OutwardEndpoint, OutwardEvent } from './outward.ts';
@@ -12,7 +12,8 @@ export type Job =
   | {
       readonly kind: 'message';
       readonly endpoint: Endpoint;
-      readonly to: Orientation;
+      /** What the endpoint was when it was sent. */
+      readonly role: Role;
       readonly topic: Datum;
       readonly receipt: Receipt | undefined;
     }
@@ -41,6 +42,8 @@ export class Actor implements Runner {
   readonly parent: Actor | null;
   readonly children: Set<Actor> = new Set();
   readonly endpoints: Set<Endpoint> = new Set();
+  /** Whether it has endpoints: it is asked after each turn, and the set lies elsewhere. */
+  anchored = false;
   readonly names: Map<string, Endpoint> = new Map();
   readonly queue: Fifo<Job> = new Fifo();
   /** Its endpoints in the spaces around this one, and those that it passed on, by how many spaces out they are. */
@@ -70,8 +73,8 @@ export class Actor implements Runner {
 
   /** Whether nothing can ever wake it. */
   get idle(): boolean {
-    if (this.kept || this.outstanding > 0 || this.queue.length > 0) return false;
-    return this.endpoints.size === 0 && this.children.size === 0 && (this.outward?.size ?? 0) === 0;
+    if (this.anchored || this.kept || this.outstanding > 0 || this.queue.length > 0) return false;
+    return this.children.size === 0 && (this.outward?.size ?? 0) === 0;
   }
 
   /** Forgets what waits for it and what it is at work on. */

@@ -4,6 +4,7 @@ import type { Bindings } from './pattern.ts';
 import type { Sighting } from './presence.ts';
 import type { Topic } from './topic-types.ts';
 import { equalTopics, intersect } from './unify.ts';
+import { namesMayDiffer } from './value.ts';
 
 const NOTHING: Bindings = Object.freeze({});
 
@@ -14,8 +15,9 @@ export function deliver(job: Exclude<Job, { kind: 'call' }>): unknown {
   const { endpoint, topic, receipt } = job;
   const { role } = endpoint;
   // What was sent to the one side is not for who has changed over to the other.
-  if (role === null || role.orientation !== job.to) return undefined;
-  const met = intersect(role.pattern.topic, topic);
+  if (role === null || role.orientation !== job.role.orientation) return undefined;
+  // It was found to meet the role that the endpoint had; a message has no holes, so that it is what they have in common.
+  const met = role === job.role && !namesMayDiffer() ? topic : intersect(role.pattern.topic, topic);
   if (met === undefined) return undefined;
   const event = { topic: met, bindings: bindingsOf(role, met) };
   return role.relay === undefined ? role.handlers.onMessage?.(event) : role.relay(event, receipt);

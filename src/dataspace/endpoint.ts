@@ -136,7 +136,7 @@ export class Role {
     interest: Interest,
     topic: Topic,
     handlers: Handlers<Topic>,
-    relay?: Relay | undefined,
+    relay?: Relay,
   ) {
     this.orientation = orientation;
     this.interest = interest;

@@ -13,6 +13,7 @@ import { cancelEqual, Endpoints, sameRole } from './presence.ts';
 import type { Sighting } from './presence.ts';
 import { plainError } from './reasons.ts';
 import type { EndReason } from './reasons.ts';
+import type { RoutingEntry } from './routing-table.ts';
 import { Scheduler } from './scheduler.ts';
 import { overSpaceLimit } from './state-errors.ts';
 import { Turn } from './turn.ts';
@@ -232,7 +233,7 @@ export class Kernel implements Stage {
   #commit(actor: Actor): void {
     const turn = this.#turn;
     if (turn.plain) {
-      if (turn.messages.length > 0) this.#send(turn.messages);
+      if (turn.count > 0) this.#send(turn.messages, turn.count);
       turn.clear();
       return;
     }
@@ -244,7 +245,8 @@ export class Kernel implements Stage {
       if (target !== undefined) ending.set(target, reason);
     }
     const changes = new Map(turn.changes);
-    const { messages, outward } = turn;
+    const { outward } = turn;
+    const messages = turn.messages.slice(0, turn.count);
     turn.clear();
     if (outward.length > 0) this.#pass(actor, outward);
     this.#apply(actor, changes, messages, ending);
@@ -279,7 +281,7 @@ export class Kernel implements Stage {
   #apply(
     actor: Actor,
     changes: ReadonlyMap<Endpoint, Change>,
-    messages: readonly Message[],
+    messages: readonly (Message | null)[],
     ending: Map<Actor, EndReason>,
   ): void {
     spreadToLinked(ending);
@@ -303,19 +305,21 @@ export class Kernel implements Stage {
     for (const [one, reason] of ending) {
       for (const endpoint of one.endpoints) this.endpoints.remove(endpoint, reason, lost);
       one.endpoints.clear();
+      one.anchored = false;
       one.names.clear();
     }
     if (actor.ended === null) {
       for (const [endpoint, { role }] of added) {
         if (role === null) continue;
         actor.endpoints.add(endpoint);
+        actor.anchored = true;
         if (endpoint.name !== undefined) actor.names.set(endpoint.name, endpoint);
         this.endpoints.add(endpoint, role, gained);
       }
     }
     if (lost.length > 0 && gained.length > 0) [lost, gained] = cancelEqual(lost, gained);
     this.#tell(gained);
-    this.#send(messages);
+    this.#send(messages, messages.length);
     this.#tell(lost);
     for (const [one, reason] of ending) this.#bury(one, reason);
   }
@@ -333,15 +337,17 @@ export class Kernel implements Stage {
     }
   }
 
-  #send(messages: readonly Message[]): void {
-    for (const { from, topic, receipt } of messages) {
-      const audience = this.endpoints.audience(from, topic);
-      for (let i = 0; i < audience.length; i++) {
-        const endpoint = audience[i] as Endpoint;
+  #send(messages: readonly (Message | null)[], count: number): void {
+    for (let m = 0; m < count; m++) {
+      const { from, topic, receipt } = messages[m] as Message;
+      // Nobody asks the index for anything while these are gone through.
+      const { found, count: most } = this.endpoints.audience(from, topic);
+      for (let i = 0; i < most; i++) {
+        const endpoint = (found[i] as RoutingEntry<Endpoint>).value;
         const { role } = endpoint;
         if (role === null || !role.hearsMessages) continue;
-        if (this.push(endpoint.actor, { kind: 'message', endpoint, to: role.orientation, topic, receipt }))
-          receipt?.given();
+        if (this.push(endpoint.actor, { kind: 'message', endpoint, role, topic, receipt }))
+          receipt?.given(role.interest === 'participant');
       }
       receipt?.sent();
     }
@@ -397,6 +403,7 @@ export class Kernel implements Stage {
 function forget(endpoint: Endpoint): void {
   const { actor, name } = endpoint;
   actor.endpoints.delete(endpoint);
+  actor.anchored = actor.endpoints.size > 0;
   if (name !== undefined && actor.names.get(name) === endpoint) actor.names.delete(name);
 }
 

@@ -163,13 +163,13 @@ export class OuterSelf implements OuterSpace {
   }
 
   readonly #pass = (endpoint: OutwardEndpoint, event: OutwardEvent, receipt: Receipt | undefined): void => {
-    if (this.#kernel.bring(this.#actor, { kind: 'relayed', endpoint, event, receipt })) receipt?.given();
+    if (this.#kernel.bring(this.#actor, { kind: 'relayed', endpoint, event, receipt })) receipt?.given(true);
   };
 
   #post(what: string, from: Orientation, message: Datum): void {
     const turn = this.#turn(what);
     const topic = toMessage(message);
-    this.#ask(turn, ({ messages }) => messages.push({ from, topic, receipt: undefined }));
+    this.#ask(turn, (outer) => outer.post(from, topic, undefined));
   }
 
   #turn(what: string): Turn {

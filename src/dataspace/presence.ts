@@ -2,8 +2,10 @@ import type { Endpoint, Orientation, Role } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
 import { RoutingIndex } from './routing-index.ts';
 import type { RoutingCensus } from './routing-index.ts';
+import type { Found } from './routing-search.ts';
 import type { Datum } from './topic-types.ts';
 import { equalTopics, intersect } from './unify.ts';
+import type { Value } from './value.ts';
 
 /** What one endpoint is told of another, each in the role that it had then. */
 export interface Sighting {
@@ -51,9 +53,9 @@ export class Endpoints {
     return this.#other(role.orientation).match(role.pattern.topic);
   }
 
-  /** Those that a message is for. */
-  audience(from: Orientation, topic: Datum): Endpoint[] {
-    return this.#other(from).match(topic);
+  /** Those that a message is for, until the next question. */
+  audience(from: Orientation, topic: Datum): Found<Endpoint> {
+    return this.#other(from).find(topic as Value);
   }
 
   /** What the indexes hold. */

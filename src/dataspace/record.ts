@@ -2,7 +2,7 @@ import { show } from '../base/show.ts';
 import { checkName } from './hole.ts';
 import { wrongTopic } from './topic-error.ts';
 import type { Datum, FieldTypes, GivenFields, MakerArguments, RecordPattern, TopicRecord } from './topic-types.ts';
-import { admit, admitSimple, makeRecord, RecordValue } from './value.ts';
+import { admit, admitSimple, makeRecord, noteNames, RecordValue } from './value.ts';
 import type { RecordShape, Value } from './value.ts';
 
 /** Makes the records of one label, and patterns of them. */
@@ -65,6 +65,7 @@ export function record<const L extends string, const N extends readonly string[]
     shadows: names.some((name) => name in RecordValue.prototype),
     make,
   };
+  noteNames(shape);
   const maker = (...fields: unknown[]): RecordValue => fromFields(shape, fields);
   Object.defineProperty(maker, 'name', { value: label });
   const is = (value: unknown): boolean => isOfShape(value, shape);

@@ -18,7 +18,9 @@ const WORTH_REPLACING = 32;
 export interface Gathering<T> {
   /** The constants of the question, as {@link RoutingEntry.atoms} has them; null where it has a hole. */
   readonly constants: (Atom | null)[];
-  readonly found: RoutingEntry<T>[];
+  /** So many places of it are taken. */
+  readonly found: (RoutingEntry<T> | null)[];
+  count: number;
   /** How many groups something was found in. */
   groups: number;
   /** How many entries were looked at. */
@@ -67,17 +69,19 @@ export class RoutingGroup<T> {
     const table = this.#best(mask);
     const exact = table.mask === mask;
     const { constants, found } = into;
+    const before = into.count;
     const chain = table.find(exact ? hash : hashOf(constants, table.mask), constants);
     if (chain === null) return;
     const compare = !exact || this.constants > INDEXED;
-    const before = found.length;
+    let count = before;
     let looked = 0;
     for (let link = chain.first; link !== null; link = link.after) {
       looked += 1;
-      if (!compare || agrees(link.entry.atoms, constants)) found.push(link.entry);
+      if (!compare || agrees(link.entry.atoms, constants)) found[count++] = link.entry;
     }
+    into.count = count;
     into.looked += looked;
-    const fresh = found.length - before;
+    const fresh = count - before;
     if (fresh > 0) into.groups += 1;
     if (!exact && this.size > SMALL) this.#waste(mask, looked - fresh, into);
   }

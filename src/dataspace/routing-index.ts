@@ -1,6 +1,7 @@
 import { Atoms } from './routing-atoms.ts';
 import type { Pattern } from './pattern.ts';
 import { RoutingSearch } from './routing-search.ts';
+import type { Found } from './routing-search.ts';
 import { ShapeNode } from './routing-shapes.ts';
 import { RoutingEntry } from './routing-table.ts';
 import type { Scalar, Topic } from './topic-types.ts';
@@ -80,14 +81,20 @@ export class RoutingIndex<T> {
    * @throws ERR_PORTSIDE_TOPIC for what is no topic, ERR_PORTSIDE_LIMIT for one that is too deep or too large.
    */
   match(topic: Topic): T[] {
-    const search = this.#search;
-    search.run(this.#root, admit(topic, 'the topic'));
-    const { found } = search;
-    if (search.groups > 1) putInOrder(found);
+    const { found, count } = this.find(admit(topic, 'the topic'));
     const values: T[] = [];
-    for (let i = 0; i < found.length; i++) values.push((found[i] as RoutingEntry<T>).value);
-    search.clear();
+    for (let i = 0; i < count; i++) values.push((found[i] as RoutingEntry<T>).value);
+    this.#search.clear();
     return values;
+  }
+
+  /** The same of what is known to be a topic, without a copy: it holds until the next question. */
+  find(topic: Value): Found<T> {
+    const search = this.#search;
+    search.clear();
+    search.run(this.#root, topic);
+    if (search.groups > 1) putInOrder(search.found as RoutingEntry<T>[], search.count);
+    return search;
   }
 
   /** What it holds. Counts the tree of shapes, and so takes as long as that is large. */
@@ -110,12 +117,13 @@ const FEW = 16;
 
 // Each group gives its own in order. What comes out of a few groups is short as a rule, and then sort() costs more to call
 // than it does.
-function putInOrder(entries: RoutingEntry<unknown>[]): void {
-  if (entries.length > FEW) {
+function putInOrder(entries: RoutingEntry<unknown>[], count: number): void {
+  if (count > FEW) {
+    entries.length = count;
     entries.sort((a, b) => a.order - b.order);
     return;
   }
-  for (let i = 1; i < entries.length; i++) {
+  for (let i = 1; i < count; i++) {
     const entry = entries[i] as RoutingEntry<unknown>;
     let j = i;
     for (; j > 0 && (entries[j - 1] as RoutingEntry<unknown>).order > entry.order; j--)

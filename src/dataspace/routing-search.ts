@@ -14,19 +14,31 @@ interface Rest {
   readonly up: Rest | null;
 }
 
+/** What was found. */
+export interface Found<T> {
+  /** In order of coming; so many of them. */
+  readonly found: readonly (RoutingEntry<T> | null)[];
+  readonly count: number;
+}
+
+// Places are used again from one question to the next.
+const MOST_PLACES = 1_024;
+
 /**
  * One question at a time to the tree of shapes: it is read place by place along the topic, and every way is followed that
  * the topic leaves open. Each node is come to at most once, since one way leads to it.
  */
 export class RoutingSearch<T> implements Gathering<T> {
   readonly constants: (Atom | null)[] = [];
-  readonly found: RoutingEntry<T>[] = [];
+  readonly found: (RoutingEntry<T> | null)[] = [];
+  count = 0;
   groups = 0;
   looked = 0;
   indexed = 0;
   /** How many nodes of the tree were come to. */
   visited = 0;
   readonly #atoms: Atoms;
+  readonly #whole: Value[] = [];
 
   constructor(atoms: Atoms) {
     this.#atoms = atoms;
@@ -34,12 +46,15 @@ export class RoutingSearch<T> implements Gathering<T> {
 
   /** Gathers what meets a topic, group by group. */
   run(root: ShapeNode<T>, topic: Value): void {
-    this.#walk(root, [topic], 0, null, 0, 0, 0, 0);
+    this.#whole[0] = topic;
+    this.#walk(root, this.#whole, 0, null, 0, 0, 0, 0);
   }
 
   /** Forgets what was found, so that nothing removed is held on to. */
   clear(): void {
-    this.found.length = 0;
+    if (this.count > MOST_PLACES) this.found.length = 0;
+    else for (let i = 0; i < this.count; i++) this.found[i] = null;
+    this.count = 0;
     this.groups = 0;
   }
 

@@ -148,11 +148,12 @@ let sendWith: (self: ActorSelf, message: Datum, receipt: Receipt) => void;
 
 /**
  * Sends a message as `self.send` does, for a driver: `onTaken` is called once, when all that it was for have dealt with it
- * (an asynchronous handler when its promise is settled) or are gone; at the commit where it was for nobody. Never when the
- * turn throws. It is called within somebody else's turn or between turns, and must not throw.
+ * (an asynchronous handler when its promise is settled) or are gone; at the commit where it was for nobody. `onMissed`, where
+ * there is one, is called in its place, at the commit, where the message was for no participant. Neither is called when the
+ * turn throws. They are called within somebody else's turn or between turns, and must not throw.
  */
-export function sendTracked(self: Self, message: Datum, onTaken: () => void): void {
-  sendWith(self as ActorSelf, message, new Receipt(onTaken));
+export function sendTracked(self: Self, message: Datum, onTaken: () => void, onMissed?: () => void): void {
+  sendWith(self as ActorSelf, message, new Receipt(onTaken, onMissed));
 }
 
 class ActorSelf implements Self {
@@ -290,7 +291,7 @@ class ActorSelf implements Self {
 
   #post(what: string, from: Orientation, message: Datum, receipt: Receipt | undefined): void {
     const turn = this.#kernel.turnOf(this.#actor, what);
-    turn.messages.push({ from, topic: toMessage(message), receipt });
+    turn.post(from, toMessage(message), receipt);
   }
 
   #spawn(what: string, boot: Boot, options: SpawnOptions | undefined, parent: Actor | null): Actor {

@@ -21,6 +21,8 @@ export interface Message {
   readonly receipt: Receipt | undefined;
 }
 
+const MOST_PLACES = 1_024;
+
 /** What a handler asked for: all of it is done when it returns, and none when it throws. One is used again and again. */
 export class Turn {
   /** Whose turn it is; null between turns. */
@@ -28,11 +30,19 @@ export class Turn {
   readonly changes: Map<Endpoint, Change> = new Map();
   /** Endpoints that came in this turn, by their names. */
   readonly names: Map<string, Endpoint> = new Map();
-  messages: Message[] = [];
+  /** What is sent; so many of the places are taken. Places are used again, as most turns send something. */
+  readonly messages: (Message | null)[] = [];
+  count = 0;
   spawned: Actor[] = [];
   readonly quits: Map<ActorId, EndReason> = new Map();
   /** What is asked of the spaces around. */
   outward: OutwardRequest[] = [];
+
+  /** Asks for a message. */
+  post(from: Orientation, topic: Datum, receipt: Receipt | undefined): void {
+    this.messages[this.count] = { from, topic, receipt };
+    this.count += 1;
+  }
 
   /** Whether nothing was asked for but messages. */
   get plain(): boolean {
@@ -47,7 +57,9 @@ export class Turn {
 
   /** Forgets all that was asked for. */
   clear(): void {
-    if (this.messages.length > 0) this.messages = [];
+    for (let i = 0; i < this.count; i++) this.messages[i] = null;
+    this.count = 0;
+    if (this.messages.length > MOST_PLACES) this.messages.length = 0;
     if (this.plain) return;
     this.changes.clear();
     this.names.clear();

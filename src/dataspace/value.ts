@@ -24,6 +24,24 @@ export interface RecordShape {
   readonly make: new (shape: RecordShape, items: readonly Value[], facts: number) => RecordValue;
 }
 
+// What each label and arity was first declared with; a program has as many as it has kinds of records.
+const declared = new Map<string, string>();
+const MOST_DECLARED = 10_000;
+let renamed = false;
+
+/** Keeps in mind what the fields of a shape are called. */
+export function noteNames({ key, names }: Pick<RecordShape, 'key' | 'names'>): void {
+  const text = JSON.stringify(names);
+  const first = declared.get(key);
+  if (first === undefined && declared.size < MOST_DECLARED) declared.set(key, text);
+  else if (first !== text) renamed = true;
+}
+
+/** Whether records that match may call their fields differently. */
+export function namesMayDiffer(): boolean {
+  return renamed;
+}
+
 /** What a record is made of. */
 export interface RecordCore {
   readonly shape: RecordShape;

@@ -1,14 +1,19 @@
 import { expectTypeOf } from 'expect-type';
+import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
+import { eventDriver } from '../../src/dataspace/drivers/event-driver.ts';
+import { sourceEvent, sourceFailed } from '../../src/dataspace/drivers/event-topics.ts';
 import { tcpChannel, tcpEnd } from '../../src/dataspace/drivers/tcp-channel.ts';
 import type { TcpEnd, TcpInput, TcpOutput } from '../../src/dataspace/drivers/tcp-channel.ts';
 import { tcpAddress, tcpHandle, tcpListener } from '../../src/dataspace/drivers/tcp-places.ts';
 import type { TcpListener, TcpPeer } from '../../src/dataspace/drivers/tcp-places.ts';
+import { cancelTimer, setTimer, timerExpired, timerRefused } from '../../src/dataspace/drivers/timer-topics.ts';
 import { udpListener, udpPacket } from '../../src/dataspace/drivers/udp-topics.ts';
 import type { UdpPeer } from '../../src/dataspace/drivers/udp-topics.ts';
 import { _, capture } from '../../src/dataspace/hole.ts';
 import { Pattern } from '../../src/dataspace/pattern.ts';
 import type { BindingsOf, Datum, Topic, TopicOf } from '../../src/dataspace/topic-types.ts';
+import { after } from '../../src/sync/combinators.ts';
 
 /** As a space's own methods are typed: a handler is given the topic that its pattern met. */
 function handling<const P extends Topic>(pattern: P, handler: (topic: TopicOf<P>, bindings: BindingsOf<P>) => void): P {
@@ -21,6 +26,9 @@ function send(body: Datum): void {
   void new Pattern(body);
 }
 
+const dates: AsyncIterable<Date> = (async function* () {
+  yield await Promise.resolve(new Date());
+})();
 const peer = tcpAddress('192.0.2.1', 40_000);
 
 describe('the types of the drivers', () => {
@@ -58,8 +66,58 @@ describe('the types of the drivers', () => {
     });
   });
 
+  test('a handler on timers and events knows its label and source, and what comes with them', () => {
+    handling(timerExpired('tea', _), (topic) => {
+      expectTypeOf(topic.label).toEqualTypeOf<'tea'>();
+      expectTypeOf(topic.at).toEqualTypeOf<number>();
+      // What expired is set again.
+      send(setTimer(topic.label, 1_000, 'relative'));
+      send(cancelTimer(topic.label));
+    });
+    handling(timerExpired(['mine', capture('number').of<number>()], _), (_topic, bindings) => {
+      expectTypeOf(bindings).toEqualTypeOf<{ readonly number: number }>();
+    });
+    handling(timerRefused(capture('label'), _), ({ message }, { label }) => {
+      expectTypeOf(message).toEqualTypeOf<string>();
+      expectTypeOf(label).toEqualTypeOf<Datum>();
+    });
+    handling(setTimer(_, _, _), ({ kind }) => expectTypeOf(kind).toEqualTypeOf<'relative' | 'absolute'>());
+    handling(sourceEvent('terminal', _), ({ source, value }) => {
+      expectTypeOf(source).toEqualTypeOf<'terminal'>();
+      expectTypeOf(value).toEqualTypeOf<Datum>();
+    });
+    handling(sourceFailed(capture('source'), _, _), ({ code, message }, { source }) => {
+      expectTypeOf([code, message, source]).toEqualTypeOf<string[]>();
+    });
+  });
+
+  test('the map of a source is given what the source brings', () => {
+    const boots = [
+      eventDriver({ terminal: () => createInterface({ input: process.stdin }), chunks: process.stdin }),
+      eventDriver({ dates: { source: dates, map: (date) => date.getTime() } }),
+      eventDriver({
+        dates: { source: () => dates, map: (date) => date.getTime() },
+        tick: { source: after(1), map: () => 0 },
+      }),
+      eventDriver({ hangup: { emitter: process, event: 'SIGHUP', map: (name: string) => name } }),
+    ];
+    void boots;
+  });
+
   test('a wrong field is an error of the compiler', () => {
     const wrong = (): void => {
+      // @ts-expect-error -- there is no such kind
+      setTimer('tea', 5, 'soon');
+      // @ts-expect-error -- a time is a number
+      setTimer('tea', '5', 'relative');
+      // @ts-expect-error -- a source has a name
+      sourceEvent(5, _);
+      // @ts-expect-error -- a date is no data
+      eventDriver({ dates });
+      // @ts-expect-error -- nor is one that a map makes
+      eventDriver({ lines: { source: createInterface({ input: process.stdin }), map: (line) => new Date(line) } });
+      // @ts-expect-error -- an emitter has no such option
+      eventDriver({ hangup: { emitter: process, event: 'SIGHUP', limt: 5 } });
       // @ts-expect-error -- a host is a text
       tcpAddress(5, 5);
       // @ts-expect-error -- there is no such option

@@ -283,10 +283,10 @@ describe('the end of a nested space', () => {
     const { space, told } = stage;
     await stage.run(peer(stage), seer(stage));
     told.length = 0;
-    await using ended = space;
-    ended.end('over');
+    space.end('over');
     const summary = await space.run();
     assert.equal(summary.state, 'ended');
+    await space[Symbol.asyncDispose]();
     assert.deepEqual(told.toSorted(), absences.map((line) => line.replace('quit', 'stopped')).toSorted());
     assert.equal(space.inspect().actors.length, 0);
   });

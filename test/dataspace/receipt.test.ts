@@ -105,3 +105,35 @@ describe('a message whose taking is told', () => {
     assert.deepEqual(stage.told, []);
   });
 });
+
+describe('a message that was for no participant', () => {
+  test('is told as missed at once, and not as taken, when it was only watched', async () => {
+    const stage = new Stage();
+    stage.space.spawn((self) => self.observePublishers(says(_), { onMessage: () => stage.told.push('watched') }));
+    stage.space.spawn((self) =>
+      sendTracked(
+        self,
+        says('hello'),
+        () => stage.told.push('taken'),
+        () => stage.told.push('missed'),
+      ),
+    );
+    await stage.space.run();
+    assert.deepEqual(stage.told, ['missed', 'watched']);
+  });
+
+  test('is taken where one takes part', async () => {
+    const stage = new Stage();
+    stage.subscriber('one', () => {});
+    stage.space.spawn((self) =>
+      sendTracked(
+        self,
+        says('hello'),
+        () => stage.told.push('taken'),
+        () => stage.told.push('missed'),
+      ),
+    );
+    await stage.space.run();
+    assert.deepEqual(stage.told, ['one', 'taken']);
+  });
+});

@@ -24,17 +24,21 @@ const trials: Readonly<Record<string, Trial>> = {
   'echo-protocol.ts': { says: 'hello\n', shows: /^hello\n$/u },
   'echo.ts': { says: 'hello\n', shows: /^hello\n$/u },
   'http.ts': { says: '', shows: /^Hello, 127\.0\.0\.1! This is thread \d+\.\n$/u },
+  'presence-board.ts': { says: 'name ann\n', shows: /^\+ ann \(you\)\n/mu },
   'proxy.ts': { says: 'hello\n', shows: /^hello\n$/u },
   'redis.ts': { says: '', shows: /^(?:OK\n|0\n|subscribe\nnews\n1\n)|INCR: [\d.]+ requests per second/u },
   'smtp-sink.ts': { says: 'NOOP\n', shows: /^(?:<[-~] {2})?250 2\.0\.0/mu },
+  'space-chat.ts': { says: 'hello\n', shows: /^You are userA\.\nuserA: hello\n/u },
+  'space-echo.ts': { says: 'hello\n', shows: /^hello\n$/u },
+  'supervisor.ts': { says: 'kill ann\n', shows: /^ann has stopped: killed\n[^]*^ann works\n/mu },
   'tls-echo.ts': { says: 'hello\n', shows: /^TLSv1\.3 .*certificate.*\r\nhello\n$/u },
 };
-/** Its clients go by way of HAProxy; see its own test. */
-const BY_PROXY = 'whoami.ts';
-/** A part of another example. */
-const PART = 'resp.ts';
+/** Their clients go by way of HAProxy, or need a server of DNS: see their own tests. */
+const ELSEWHERE = ['whoami.ts', 'dns-resolver.ts'];
+/** A part of another example, and the client of another one: see its own test. */
+const PARTS = ['resp.ts', 'space-chat-client.ts'];
 
-const examples = readdirSync(inCheckout('examples')).filter((name) => name.endsWith('.ts') && name !== PART);
+const examples = readdirSync(inCheckout('examples')).filter((name) => name.endsWith('.ts') && !PARTS.includes(name));
 
 /** A server's command, and those of the clients behind it, as a head comment has them. */
 interface Served {
@@ -49,7 +53,7 @@ function commandsOf(example: string): Served[] {
   const served: { command: string; clients: string[] }[] = [];
   for (const line of lines) {
     if (/^(?:\w+=\S+ )?(?:npx portside|node) /u.test(line)) served.push({ command: line, clients: [] });
-    else if (example !== BY_PROXY) served.at(-1)?.clients.push(line);
+    else if (!ELSEWHERE.includes(example)) served.at(-1)?.clients.push(line);
   }
   return served;
 }
@@ -133,7 +137,7 @@ describe('what the head comments of the examples say', { concurrency: 2 }, () =>
     for (const example of examples) {
       const served = commandsOf(example);
       assert.ok(served.length > 0, example);
-      if (example === BY_PROXY) continue;
+      if (ELSEWHERE.includes(example)) continue;
       assert.ok(served[0]?.clients.length, example);
       assert.ok(trials[example] !== undefined, `${example} has no trial`);
     }
@@ -169,7 +173,7 @@ describe('what the head comments of the examples say', { concurrency: 2 }, () =>
 
 describe('the examples', () => {
   test('have less than 300 lines each', () => {
-    for (const example of [...examples, PART]) {
+    for (const example of [...examples, ...PARTS]) {
       const lines = readFileSync(inCheckout(`examples/${example}`), 'utf8').split('\n').length - 1;
       assert.ok(lines < 300, `${example} has ${lines}`);
     }

@@ -18,3 +18,6 @@ export const sourceFailed: RecordMaker<
   readonly ['source', 'code', 'message'],
   { source: string; code: string; message: string }
 > = record('source-failed', ['source', 'code', 'message']).of();
+
+/** What {@link sourceFailed} makes. */
+export type SourceFailed = RecordOf<typeof sourceFailed>;

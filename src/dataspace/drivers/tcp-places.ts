@@ -115,11 +115,21 @@ const handleAgreed: Agrees<typeof handleTable, TcpHandleOptions> = true;
 void handleAgreed;
 const portRule = integer({ min: 0, max: 65_535 });
 
-const listenerRecord = record('tcp-listener', ['port', 'host', 'backlog', 'tls', 'credit']);
-const handleRecord = record('tcp-handle', ['id', 'tls', 'credit']);
+/** Listeners by all of their fields, in order: for patterns that catch each. */
+export const listenerRecord: RecordMaker<
+  'tcp-listener',
+  readonly ['port', 'host', 'backlog', 'tls', 'credit'],
+  TcpListenerFields
+> = record('tcp-listener', ['port', 'host', 'backlog', 'tls', 'credit']).of();
+
+/** Handles by all of their fields, in order: for patterns that catch each. */
+export const handleRecord: RecordMaker<'tcp-handle', readonly ['id', 'tls', 'credit'], TcpHandleFields> = record(
+  'tcp-handle',
+  ['id', 'tls', 'credit'],
+).of();
 
 function listener(port: number | AnyHole, given?: TcpListenerOptions): unknown {
-  if (isHole(port)) return listenerRecord(port, _, _, _, _);
+  if (isHole(port)) return listenerRecord(port as Wildcard, _, _, _, _);
   const { host, backlog = 511, tls, credit = false }: TcpListenerOptions = check(listenerTable, given);
   return listenerRecord(checkValue('tcpListener', 'port', portRule, port), host ?? null, backlog, tls ?? null, credit);
 }
@@ -132,8 +142,10 @@ function handle(id: Datum | AnyHole, given?: TcpHandleOptions): unknown {
 
 /** A port of this machine: `tcpListener(5999)`, `tcpListener(0, { host: '127.0.0.1', backlog: 128 })`, `tcpListener(_)`. */
 export const tcpListener: TcpListenerMaker = Object.assign(listener, {
-  is: listenerRecord.is,
+  is: (value: unknown) => listenerRecord.is(value),
 }) as unknown as TcpListenerMaker;
 
 /** The local side of a connection that is made: `tcpHandle('upstream')`, `tcpHandle(_)`. */
-export const tcpHandle: TcpHandleMaker = Object.assign(handle, { is: handleRecord.is }) as unknown as TcpHandleMaker;
+export const tcpHandle: TcpHandleMaker = Object.assign(handle, {
+  is: (value: unknown) => handleRecord.is(value),
+}) as unknown as TcpHandleMaker;

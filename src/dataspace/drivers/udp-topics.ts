@@ -68,17 +68,20 @@ const listenerTable = table('udpListener', { host: string(), reuse: boolean() })
 const listenerAgreed: Agrees<typeof listenerTable, UdpListenerOptions> = true;
 void listenerAgreed;
 const portRule = integer({ min: 0, max: 65_535 });
-const listenerRecord = record('udp-listener', ['port', 'host', 'reuse']);
+
+/** The bare record of a listener, for patterns with holes in all its fields. */
+export const listenerRecord: RecordMaker<'udp-listener', readonly ['port', 'host', 'reuse'], UdpListenerFields> =
+  record('udp-listener', ['port', 'host', 'reuse']).of();
 
 function listener(port: number | AnyHole, given?: UdpListenerOptions): unknown {
-  if (isHole(port)) return listenerRecord(port, _, _);
+  if (isHole(port)) return listenerRecord(port as Wildcard, _, _);
   const { host, reuse = false }: UdpListenerOptions = check(listenerTable, given);
   return listenerRecord(checkValue('udpListener', 'port', portRule, port), host ?? null, reuse);
 }
 
 /** A port of this machine: `udpListener(53)`, `udpListener(0, { host: '127.0.0.1' })`, `udpListener(_)`. */
 export const udpListener: UdpListenerMaker = Object.assign(listener, {
-  is: listenerRecord.is,
+  is: (value: unknown) => listenerRecord.is(value),
 }) as unknown as UdpListenerMaker;
 
 type ToListener = AnyRecord<unknown, 'udp-listener', UdpListenerFields>;
