@@ -70,9 +70,11 @@ export class Hand {
 
 /** A space with real sockets, and what is told of them. */
 export class UdpBench {
-  /** One turn for each, round and round. */
+  /** One turn for each, round and round; nothing comes from outside while anybody wants one. */
   readonly space: Dataspace = new Dataspace({
     burst: 1,
+    slice: 1_000_000,
+    sliceTime: Number.POSITIVE_INFINITY,
     onActorEnd: ({ name, reason }) => {
       if (name === undefined) return;
       const detail = 'detail' in reason && reason.detail !== undefined ? ` ${formatTopic(reason.detail)}` : '';

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { pbkdf2 } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { udpAddress, udpHandle, udpListener, udpPacket } from '../../src/dataspace/drivers/udp-topics.ts';
 import { _ } from '../../src/dataspace/hole.ts';
 import { LOCAL, text, udpSockets } from '../support/udp.ts';
@@ -10,17 +12,36 @@ const bound = udpSockets();
 /** Turns in which the driver starts what is wanted, and in which no socket is bound yet. */
 const WHILE = 40;
 const local = udpHandle('x');
+const derive = promisify(pbkdf2);
 
 describe('a socket that is still being bound', () => {
   test('is called off when nobody wants it any more', async () => {
     const bench = makeBench();
-    // To look the name up takes longer than all turns.
-    const slow = udpListener(0, { host: 'localhost' });
     const hand = await bench.hand();
+    // Names are looked up by threads, which have other things to do for now.
+    let free = 0;
+    const work = Array.from({ length: 8 }, async () => {
+      await derive('x', 'y', 100_000, 64, 'sha512');
+      free += 1;
+    });
+    const slow = udpListener(0, { host: 'localhost' });
     void hand.do((self) => self.subscribe(udpPacket(_, slow, _)));
     await hand.later(WHILE, (self) => self.quit());
     await bench.until('the end of its actor', () => bench.ends.length > 0);
+    assert.ok(free < 8);
     assert.deepEqual([bench.ends, bench.log], [['udp listener quit'], []]);
+    await bench.over();
+    await Promise.all(work);
+  });
+
+  test('is not left behind when its actor ends', async () => {
+    const bench = makeBench();
+    const hand = await bench.hand();
+    void hand.do((self) => self.subscribe(udpPacket(_, local, _)));
+    await hand.later(WHILE, (self) => self.quit(bench.driver, 'enough'));
+    await bench.until('the end of its actor', () => bench.ends.length > 0);
+    assert.deepEqual([bench.ends, bench.log], [['udp handle linked'], []]);
+    await hand.do((self) => self.quit());
     await bench.over();
   });
 

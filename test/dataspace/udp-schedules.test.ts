@@ -14,6 +14,7 @@ import { formatTopic } from '../../src/dataspace/format-topic.ts';
 import { _ } from '../../src/dataspace/hole.ts';
 import type { OutsideSource, Self } from '../../src/dataspace/self.ts';
 import { Dataspace } from '../../src/dataspace/space.ts';
+import { systemCode } from '../../src/base/errors.ts';
 import { bindUdp } from '../../src/net/udp.ts';
 import type { UdpSocket } from '../../src/net/udp.ts';
 import { seededRandom } from '../../src/sync/random.ts';
@@ -24,6 +25,9 @@ import { watchLeaks } from '../support/leaks.ts';
 import { testSchedules } from '../support/schedules.ts';
 import type { Played } from '../support/schedules.ts';
 import { LOCAL } from '../support/udp.ts';
+
+// Another process that plays the same at the same time begins elsewhere.
+let freePorts = process.pid * 1_009;
 
 const PATIENCE = 5_000;
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -57,10 +61,7 @@ class Schedule implements Played {
   async run(): Promise<void> {
     const checkLeaks = watchLeaks();
     this.#client = await bindUdp({ host: LOCAL });
-    // A port that nobody has: whoever opens it anew before it is closed finds it taken.
-    const other = await bindUdp({ host: LOCAL });
-    const { port } = other.local;
-    await other.close();
+    const port = await this.#freePort();
     this.#locals = [udpListener(port, { host: LOCAL }), udpListener(0, { host: LOCAL }), udpHandle(['h', 1])];
     const scope = new Scope({ clock: this.#clock, parent: null });
     const space = scope.run(() => new Dataspace({ burst: 1 + this.#random.int(4), slice: 1 + this.#random.int(200) }));
@@ -91,6 +92,20 @@ class Schedule implements Played {
     for (const { self, source } of this.#users) source.enter(() => self.quit('enough'));
     await this.#until('all to be closed', () => this.#bound.size === 0);
     assert.deepEqual(this.#failed, []);
+  }
+
+  /** A port that nobody has, and that the system gives to nobody: who opens it anew before it is closed finds it taken. */
+  async #freePort(): Promise<number> {
+    for (;;) {
+      const port = 10_000 + (freePorts++ % 20_000);
+      try {
+        const socket = await bindUdp({ port });
+        await socket.close();
+        return port;
+      } catch (error) {
+        if (systemCode(error) !== 'EADDRINUSE') throw error;
+      }
+    }
   }
 
   #watch(self: Self): void {
