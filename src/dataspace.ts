@@ -95,7 +95,7 @@ export type {
 } from './dataspace/drivers/tcp-channel.ts';
 
 export { udpDriver } from './dataspace/drivers/udp-driver.ts';
-export type { UdpDriverOptions } from './dataspace/drivers/udp-driver.ts';
+export type { UdpDriverOptions, UdpSocketOptions } from './dataspace/drivers/udp-driver.ts';
 export { udpAddress, udpBound, udpFailed, udpHandle, udpListener, udpPacket } from './dataspace/drivers/udp-topics.ts';
 export type {
   UdpHandle,
