@@ -3,21 +3,15 @@ import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { killAll } from './harness/child.ts';
 import { compileAll } from './harness/compile.ts';
-import {
-  comparisons,
-  contenders,
-  dispatchComparisons,
-  dispatchContenders,
-  type Comparison,
-} from './harness/contenders.ts';
+import { comparisons, contendersOf } from './harness/contenders.ts';
 import { Field, messageOf, startServer, type Bench } from './harness/field.ts';
-import { idleTable, runIdle, type IdleResult } from './harness/idle.ts';
-import { loadTable, runLoad, type LoadPlan, type LoadResult } from './harness/load.ts';
+import { idleTable, runIdle } from './harness/idle.ts';
+import { loadTable, runLoad, type LoadPlan } from './harness/load.ts';
 import { chooseCores, describeMachine, machine } from './harness/machine.ts';
 import { parseOptions, USAGE, UsageError, type Options } from './harness/options.ts';
-
-const CONNECTIONS = 64;
-const IDLE_CONNECTIONS = 9_000;
+import { save, type Result } from './harness/results.ts';
+import { suitesOf, type Suite } from './harness/suites.ts';
+import { report } from './report/report.ts';
 
 function progress(text: string): void {
   process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
@@ -27,41 +21,69 @@ function progressDone(): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 }
 
-function sizeText(bytes: number): string {
-  return bytes >= 1024 && bytes % 1024 === 0 ? `${bytes / 1024} KiB` : `${bytes} B`;
+function planOf(suite: Suite, { rounds, seconds, warmup }: Options): LoadPlan {
+  const { title, role, connections, size, depth, command } = suite;
+  const mode = role === 'dispatch' ? 'accept' : role;
+  if (mode === 'idle') throw new Error('idle is no load');
+  return { mode, title, rounds, seconds, warmup, connections, size, depth, command };
 }
 
-function echoPlan(options: Options, size: number, connections: number): LoadPlan {
-  const { rounds, seconds, warmup, depth } = options;
-  const title = `echo ${sizeText(size)} × ${connections}${depth > 1 ? `, ${depth} deep` : ''}`;
-  return { mode: 'echo', title, rounds, seconds, warmup, connections, size, depth };
+type Contenders = ReturnType<typeof contendersOf>;
+
+/** Those of a suite that were asked for. */
+function chosen(suite: Suite, options: Options, echoProgram: string): Contenders {
+  const { only } = options;
+  const every = contendersOf(suite.role, echoProgram, options.layers || only !== undefined);
+  return only === undefined ? every : every.filter(({ name }) => only.includes(name));
 }
 
-function acceptPlan(options: Options, name: 'accept' | 'dispatch'): LoadPlan {
-  const { rounds, seconds, warmup, connections = CONNECTIONS } = options;
-  return { mode: 'accept', title: `${name} × ${connections}`, rounds, seconds, warmup, connections, size: 1, depth: 1 };
+/** Nobody may be asked for who is in none of the suites. */
+function checkOnly(list: readonly Suite[], options: Options, echoProgram: string): void {
+  const names = new Set(list.flatMap(({ role }) => contendersOf(role, echoProgram, true).map(({ name }) => name)));
+  const unknown = options.only?.filter((name) => !names.has(name)) ?? [];
+  if (unknown.length === 0) return;
+  throw new UsageError(`there is no contender ${unknown.join(', ')}; there are ${[...names].join(', ')}`);
 }
 
-/** The field of this run: what was asked for and can be started here. */
-async function gather(options: Options, echoProgram: string, cores: Bench['cores']): Promise<Field> {
-  const every = options.works.includes('dispatch') ? dispatchContenders(echoProgram) : contenders(echoProgram);
-  const unknown = options.only?.filter((name) => !every.some((one) => one.name === name)) ?? [];
-  if (unknown.length > 0) {
-    const names = every.map((one) => one.name).join(', ');
-    throw new UsageError(`there is no contender ${unknown.join(', ')}; there are ${names}`);
-  }
-  const field = new Field(every.filter((one) => options.only?.includes(one.name) ?? true));
-  for (const contender of [...field.racing]) {
+/** The field of a suite: those that can be started here. */
+async function gather(contenders: Contenders, asked: boolean, cores: Bench['cores']): Promise<Field> {
+  const field = new Field(contenders);
+  for (const contender of contenders) {
     try {
       const server = await startServer({ cores }, contender);
       await server.child.end();
     } catch (error) {
       // Left out where it can't run; but who names it wants it.
-      if (options.only !== undefined) throw error;
+      if (asked) throw error;
       field.drop(contender, messageOf(error));
     }
   }
   return field;
+}
+
+async function measure(
+  suite: Suite,
+  all: Contenders,
+  options: Options,
+  bench: Bench,
+  facts: Result['machine'],
+): Promise<Result> {
+  const { field } = bench;
+  const contenders = all.map(({ name, about, ours }) => ({ name, about, ours }));
+  const names = contenders.map(({ name }) => name);
+  const tell = (text: string): void => progress(`${suite.title}, ${text}`);
+  const common = { suite, machine: facts, cores: bench.cores, contenders };
+  const plan = { title: suite.title, rounds: options.rounds, connections: suite.connections };
+  const result: Result =
+    suite.role === 'idle'
+      ? { ...common, kind: 'idle', result: await runIdle(bench, plan, tell), troubles: {} }
+      : { ...common, kind: 'load', result: await runLoad(bench, planOf(suite, options), tell), troubles: {} };
+  progressDone();
+  const text =
+    result.kind === 'idle' ? idleTable(result.result, names) : loadTable(result.result, names, comparisons[suite.role]);
+  process.stdout.write(`\n${text}\n`);
+  for (const [name, why] of field.troubles) process.stdout.write(`- ${name} was left out: ${why}\n`);
+  return { ...result, troubles: Object.fromEntries(field.troubles) };
 }
 
 async function main(): Promise<number> {
@@ -70,48 +92,31 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const facts = machine();
+  if (options.report) {
+    for (const file of await report()) process.stdout.write(`${file}\n`);
+    return 0;
+  }
+  const list = options.works.flatMap((word) => suitesOf(word, options));
   const programs = compileAll();
+  checkOnly(list, options, programs.echo);
+  const facts = machine();
   const cores = chooseCores();
-  const field = await gather(options, programs.echo, cores);
-  const bench: Bench = { programs, cores, field };
-  const names = field.racing.map((one) => one.name);
-  const loads: LoadResult[] = [];
-  let idle: IdleResult | undefined;
-
   const pinned =
     cores.server === undefined ? 'not pinned' : `server on core ${cores.server}, load on core ${String(cores.load)}`;
   process.stdout.write(`${describeMachine(facts)}\n${pinned}; medians of ${options.rounds} rounds, (least–most)\n`);
-  const load = async (plan: LoadPlan, columns: readonly Comparison[] = comparisons): Promise<void> => {
-    const result = await runLoad(bench, plan, (text) => progress(`${plan.title}, ${text}`));
-    progressDone();
-    loads.push(result);
-    process.stdout.write(`\n${loadTable(result, names, columns)}\n`);
-  };
-  if (options.all) {
-    await load(echoPlan(options, 64, CONNECTIONS));
-    await load(echoPlan(options, 65_536, 8));
-  } else if (options.works.includes('echo')) {
-    await load(echoPlan(options, options.size, options.connections ?? CONNECTIONS));
+  const results: Result[] = [];
+  let failed = false;
+  for (const suite of list) {
+    const contenders = chosen(suite, options, programs.echo);
+    if (contenders.length === 0) continue;
+    const field = await gather(contenders, options.only !== undefined, cores);
+    const result = await measure(suite, contenders, options, { programs, cores, field }, facts);
+    results.push(result);
+    failed ||= field.failed;
+    if (options.save) save(result);
   }
-  if (options.works.includes('accept')) await load(acceptPlan(options, 'accept'));
-  if (options.works.includes('dispatch')) await load(acceptPlan(options, 'dispatch'), dispatchComparisons);
-  if (options.works.includes('idle')) {
-    const connections = options.connections ?? IDLE_CONNECTIONS;
-    const plan = { title: `idle × ${connections}`, rounds: options.rounds, connections };
-    idle = await runIdle(bench, plan, (text) => progress(`${plan.title}, ${text}`));
-    progressDone();
-    process.stdout.write(`\n${idleTable(idle, names)}\n`);
-  }
-  if (field.troubles.size > 0) {
-    process.stdout.write('\nLeft out:\n');
-    for (const [name, why] of field.troubles) process.stdout.write(`- ${name}: ${why}\n`);
-  }
-  if (options.json !== undefined) {
-    const everything = { machine: facts, cores, loads, idle, troubles: Object.fromEntries(field.troubles) };
-    writeFileSync(options.json, `${JSON.stringify(everything, null, 2)}\n`);
-  }
-  return field.failed ? 1 : 0;
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+  return failed ? 1 : 0;
 }
 
 // Every way out goes through here, a thrown error and a signal included.

@@ -66,5 +66,5 @@ space.spawn((self) => {
     },
   });
 });
-process.once('SIGINT', () => space.end());
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => space.end());
 await space.run();

@@ -34,5 +34,5 @@ space.spawn((self) => {
     onPresence: ({ topic }) => self.spawn(echo(topic.source)),
   });
 });
-process.once('SIGINT', () => space.end());
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => space.end());
 await space.run();

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGS = 7 };
+enum { ARGS = 7, MOST_AT_ONCE = 1 << 30 };
 
 typedef struct {
   napi_env env;
@@ -90,9 +90,7 @@ CALL(api_ref) {
 
 CALL(api_slab) {
   BEGIN;
-  napi_value value = NULL;
-  napi_get_reference_value(env, l->slab_ref, &value);
-  return value;
+  return shared_slab(l);
 }
 
 CALL(api_listen) {
@@ -128,9 +126,12 @@ CALL(api_want) {
 CALL(api_dial) {
   BEGIN;
   char host[128], local[128];
-  int64_t size = text(&c, 1, host, sizeof host), local_size = text(&c, 3, local, sizeof local);
-  if (size < 0) return number(env, (int32_t)size);
-  return number(env, socket_dial(l, integer(&c, 0), host, (size_t)size, integer(&c, 2), local_size > 0 ? local : NULL, integer(&c, 4)));
+  napi_valuetype bound = napi_undefined;
+  int64_t size = text(&c, 1, host, sizeof host), local_size = 0;
+  napi_typeof(env, c.at[3], &bound);
+  if (bound != napi_undefined) local_size = text(&c, 3, local, sizeof local);
+  if (size < 0 || local_size < 0) return number(env, (int32_t)(size < 0 ? size : local_size));
+  return number(env, socket_dial(l, integer(&c, 0), host, (size_t)size, integer(&c, 2), bound != napi_undefined ? local : NULL, integer(&c, 4)));
 }
 
 /* The bytes of a Uint8Array from an offset; asked for anew in each call, because its buffer may be transferred away. */
@@ -143,7 +144,6 @@ static bool bytes(Call *c, int at, int32_t from, char **data, size_t *length) {
   if (type != napi_uint8_array || start == NULL || from < 0 || (size_t)from > *length) return false;
   *data = (char *)start + from;
   *length -= (size_t)from;
-  if (*length > 1 << 30) *length = 1 << 30;
   return true;
 }
 
@@ -154,6 +154,7 @@ CALL(api_write) {
   char *data;
   size_t length;
   if (!bytes(&c, 2, integer(&c, 3), &data, &length)) return number(env, -EINVAL);
+  if (length > MOST_AT_ONCE) length = MOST_AT_ONCE;
   return number(env, length == 0 ? 0 : (int32_t)channel_write(l, slot, data, length));
 }
 
@@ -163,13 +164,14 @@ CALL(api_recv) {
   char *data;
   size_t length;
   if (!bytes(&c, 2, 0, &data, &length) || length == 0) return number(env, -EINVAL);
+  if (length > MOST_AT_ONCE) length = MOST_AT_ONCE;
   ssize_t n;
   do n = recv(s->fd, data, length, 0);
   while (n < 0 && errno == EINTR);
   return number(env, n < 0 ? -errno : (int32_t)n);
 }
 
-/* On a connection, or on a listening socket, whose connections have it from the beginning (Linux copies it). 0: TCP_NODELAY; 1: SO_KEEPALIVE with the idle time in seconds, 0 for off. Sockets that lack it say so, and nobody minds. */
+/* On a connection, or on a listening socket, whose connections have it from the beginning (Linux copies it). 0: TCP_NODELAY; 1: SO_KEEPALIVE with the idle time in seconds, 0 for off; 2: TCP_USER_TIMEOUT in milliseconds, 0 for the system's. Sockets that lack it say so, and nobody minds. */
 CALL(api_set) {
   BEGIN;
   int32_t slot;
@@ -179,6 +181,8 @@ CALL(api_set) {
   int option = integer(&c, 2), value = integer(&c, 3), on = value > 0, every = 1, probes = 10, done;
   if (option == 0) {
     done = setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  } else if (option == 2) {
+    done = setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
   } else {
     done = setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (done == 0 && on) {
@@ -188,6 +192,17 @@ CALL(api_set) {
     }
   }
   return number(env, done < 0 ? -errno : 0);
+}
+
+/* struct tcp_info, as far as the bytes reach; how many were filled. */
+CALL(api_info) {
+  BEGIN;
+  NAMED(CHANNEL);
+  char *data;
+  size_t length;
+  if (!bytes(&c, 2, 0, &data, &length) || length > 4096) return number(env, -EINVAL);
+  socklen_t size = (socklen_t)length;
+  return number(env, getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, data, &size) < 0 ? -errno : (int32_t)size);
 }
 
 /* The path of a unix socket; else 0 with the address in the control words, or -errno. */
@@ -276,6 +291,7 @@ CALL(api_give) {
   if (state & STATE_UNREAD) {
     char *from;
     if (!bytes(&c, 6, 0, &from, &unread.length)) return number(env, -EINVAL);
+    if (unread.length > MOST_AT_ONCE) return number(env, -EFBIG);
     unread.bytes = malloc(unread.length + 1);
     if (unread.bytes == NULL) return number(env, -ENOMEM);
     memcpy(unread.bytes, from, unread.length);
@@ -292,7 +308,7 @@ CALL(api_unread) {
   l->unread = (Unread){0};
   napi_value result = NULL;
   void *data = NULL;
-  if (loop_buffer(l, unread.length, &data, &result) && unread.length > 0) memcpy(data, unread.bytes, unread.length);
+  if (napi_create_arraybuffer(env, unread.length, &data, &result) == napi_ok && unread.length > 0) memcpy(data, unread.bytes, unread.length);
   free(unread.bytes);
   return result;
 }
@@ -322,17 +338,10 @@ static void on_exit_of_env(napi_async_cleanup_hook_handle hook, void *data) {
   loop_close(data);
 }
 
-static bool share(Loop *l, napi_value into, const char *name, size_t size, void *data) {
-  napi_value value;
-  if (!loop_buffer(l, size, data, &value)) return false;
-  if (data == (void *)&l->slab && napi_create_reference(l->env, value, 1, &l->slab_ref) != napi_ok) return false;
-  return napi_set_named_property(l->env, into, name, value) == napi_ok;
-}
-
 /* open(turn) → the shared buffers, once per environment. */
 CALL(api_open) {
   void *data = NULL;
-  napi_value result, turn;
+  napi_value result = NULL, turn;
   size_t count = 1;
   uv_loop_t *uv;
   napi_valuetype type = napi_undefined;
@@ -340,29 +349,21 @@ CALL(api_open) {
   if (napi_get_instance_data(env, &data) != napi_ok || data != NULL) return number(env, -EALREADY);
   if (type != napi_function) return number(env, -EINVAL);
   Loop *l = calloc(1, sizeof *l);
-  if (l == NULL || napi_get_uv_event_loop(env, &uv) != napi_ok) {
-    free(l);
-    return number(env, -ENOMEM);
-  }
+  if (l == NULL) return number(env, -ENOMEM);
   l->env = env;
-  int32_t *events, *results;
-  bool ok = napi_create_object(env, &result) == napi_ok && share(l, result, "ctl", CTL_INTS * 4, &l->ctl) &&
-            share(l, result, "ops", OPS * OP_INTS * 4, &l->ops) && share(l, result, "events", TUPLES * TUPLE_INTS * 4, &events) &&
-            share(l, result, "results", RESULTS * TUPLE_INTS * 4, &results) && share(l, result, "arena", ARENA_BYTES, &l->arena) &&
-            share(l, result, "slab", SLAB_BYTES, &l->slab);
-  /* The object that holds the buffers is held in turn: their memory lives as long as the environment. */
-  ok = ok && napi_object_freeze(env, result) == napi_ok && napi_create_reference(env, result, 1, &l->self_ref) == napi_ok &&
-       napi_create_reference(env, turn, 1, &l->turn_ref) == napi_ok;
+  bool ok = napi_get_uv_event_loop(env, &uv) == napi_ok && shared_open(l, &result) &&
+            napi_create_reference(env, turn, 1, &l->turn_ref) == napi_ok;
   int failed = ok ? loop_open(l, uv) : -ENOMEM;
   if (failed != 0) {
+    shared_return(l);
     free(l);
     return number(env, failed);
   }
-  l->events = (Tuples){.at = events, .count = l->ctl + CTL_EVENTS, .cap = TUPLES};
-  l->results = (Tuples){.at = results, .count = l->ctl + CTL_RESULTS, .cap = RESULTS};
-  l->out = &l->results;
-  napi_set_instance_data(env, l, NULL, NULL);
-  napi_add_async_cleanup_hook(env, on_exit_of_env, l, &l->hook);
+  /* From here on the loop has to be closed, by the hook or now. */
+  if (napi_add_async_cleanup_hook(env, on_exit_of_env, l, &l->hook) != napi_ok || napi_set_instance_data(env, l, NULL, NULL) != napi_ok) {
+    loop_close(l);
+    return number(env, -ENOMEM);
+  }
   return result;
 }
 
@@ -372,7 +373,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } all[] = {{"open", api_open},       {"flush", api_flush},   {"wake", api_wake},     {"ref", api_ref},         {"slab", api_slab},
              {"listen", api_listen},   {"accept", api_accept}, {"pending", api_pending}, {"want", api_want},     {"dial", api_dial},
-             {"write", api_write},     {"recv", api_recv},     {"set", api_set},       {"address", api_address}, {"host", api_host},
+             {"write", api_write},     {"recv", api_recv},     {"set", api_set}, {"info", api_info},       {"address", api_address}, {"host", api_host},
              {"release", api_release}, {"adopt", api_adopt},   {"close", api_close},
              {"share", api_share},     {"words", api_words},   {"mailbox", api_mailbox}, {"join", api_join},     {"give", api_give},
              {"unread", api_unread},   {"untaken", api_untaken}, {"waiting", api_waiting}};

@@ -6,11 +6,12 @@
 
 void emit(Loop *l, int32_t slot, int code, int32_t a, int32_t b) {
   Tuples *t = l->out;
-  /* Callers keep room: this only makes an error of ours harmless to memory. */
-  if (*t->count < 0 || *t->count >= t->cap) return;
-  int32_t *at = t->at + *t->count * TUPLE_INTS;
+  int32_t count = *(volatile int32_t *)t->count;
+  /* Callers keep room, and JavaScript the count: this makes errors of either harmless to memory. */
+  if (count < 0 || count >= t->cap) return;
+  int32_t *at = t->at + count * TUPLE_INTS;
   at[0] = slot, at[1] = l->slots[slot].gen, at[2] = code, at[3] = a, at[4] = b;
-  (*t->count)++;
+  *t->count = count + 1;
 }
 
 Slot *slot_at(Loop *l, int32_t slot, int32_t gen) {

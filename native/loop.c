@@ -5,40 +5,10 @@
 
 enum { WAIT = 256, ROUNDS = 4, PIECES = 64 };
 
-bool loop_buffer(Loop *l, size_t bytes, void **data, napi_value *value) {
-  return napi_create_arraybuffer(l->env, bytes, data, value) == napi_ok;
-}
-
-/* User code sees views of the slab and may transfer its buffer away; then it is not ours to touch. */
-static bool slab_ready(Loop *l) {
-  napi_value value;
-  bool detached = true;
-  if (napi_get_reference_value(l->env, l->slab_ref, &value) != napi_ok || value == NULL) return false;
-  if (napi_is_detached_arraybuffer(l->env, value, &detached) != napi_ok) return false;
-  if (!detached) return true;
-  napi_ref ref;
-  void *data;
-  if (!loop_buffer(l, SLAB_BYTES, &data, &value) || napi_create_reference(l->env, value, 1, &ref) != napi_ok) return false;
-  napi_delete_reference(l->env, l->slab_ref);
-  l->slab_ref = ref;
-  l->slab = data;
-  l->ctl[CTL_SLAB]++;
-  return true;
-}
-
-static bool slab_lost(Loop *l, const int32_t *ops, int32_t count) {
-  for (int32_t i = 0; i < count; i++) {
-    if (ops[i * OP_INTS + 2] != OP_SLAB) continue;
-    int32_t before = l->ctl[CTL_SLAB];
-    return !slab_ready(l) || l->ctl[CTL_SLAB] != before;
-  }
-  return false;
-}
-
 /* The memory that a send names, or false when it names none. */
-static bool piece(Loop *l, const int32_t *op, bool lost, struct iovec *iov) {
+static bool piece(Loop *l, const int32_t *op, struct iovec *iov) {
   bool slab = op[2] == OP_SLAB;
-  if (slab ? lost : op[2] != OP_ARENA) return false;
+  if (!slab && op[2] != OP_ARENA) return false;
   int64_t at = op[3], length = op[4];
   if (at < 0 || length <= 0 || at + length > (slab ? SLAB_BYTES : ARENA_BYTES)) return false;
   *iov = (struct iovec){.iov_base = (slab ? l->slab : l->arena) + at, .iov_len = (size_t)length};
@@ -51,10 +21,11 @@ void loop_flush(Loop *l) {
   if (count < 0 || count > OPS) count = 0;
   Tuples *out = l->out;
   l->out = &l->results;
-  bool lost = slab_lost(l, ops, count);
   for (int32_t i = 0; i < count; i++) {
     int32_t *op = ops + i * OP_INTS, slot = op[0], gen = op[1];
-    if (op[2] == OP_NONE || slot_at(l, slot, gen) == NULL) continue;
+    if (op[2] == OP_NONE) continue;
+    Slot *s = slot_at(l, slot, gen);
+    if (s == NULL || s->kind != CHANNEL) continue;
     if (op[2] >= OP_READ_ON) {
       channel_op(l, slot, op[2]);
       continue;
@@ -63,11 +34,12 @@ void loop_flush(Loop *l) {
     int pieces = 0;
     for (int32_t at = i; pieces < PIECES;) {
       int32_t *part = ops + at * OP_INTS;
-      if (part[0] != slot || part[1] != gen || !piece(l, part, lost, &iov[pieces])) break;
+      if (part[0] != slot || part[1] != gen || !piece(l, part, &iov[pieces])) break;
       pieces++;
       part[2] = OP_NONE;
-      if (part[5] <= at || part[5] >= count) break;
-      at = part[5];
+      int32_t next = part[5];
+      if (next <= at || next >= count) break;
+      at = next;
     }
     if (pieces > 0) channel_send(l, slot, iov, pieces);
   }
@@ -135,7 +107,6 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   /* What the loop's other phases gathered may be in the slab that is about to be filled. */
   loop_flush(l);
   for (int i = 0; i < count;) {
-    if (!slab_ready(l)) break;
     l->slab_at = 0;
     l->ctl[CTL_EVENTS] = 0;
     l->out = &l->events;
@@ -168,6 +139,7 @@ static void on_closed(uv_handle_t *h) {
   if (--l->open_handles > 0) return;
   close(l->ep);
   free(l->slots);
+  shared_return(l);
   napi_async_cleanup_hook_handle hook = l->hook;
   free(l);
   if (hook != NULL) napi_remove_async_cleanup_hook(hook);
@@ -180,6 +152,7 @@ void loop_close(Loop *l) {
   }
   free(l->unread.bytes);
   l->unread = (Unread){0};
+  napi_set_instance_data(l->env, NULL, NULL, NULL);
   napi_delete_reference(l->env, l->slab_ref);
   napi_delete_reference(l->env, l->turn_ref);
   napi_delete_reference(l->env, l->self_ref);

@@ -37,7 +37,7 @@ int uv_idle_stop(uv_idle_t *handle);
 
 /* Everything from here to `CTL_…` is shared with src/transport/native/layout.ts: change both, and LAYOUT in both, so that a
    binary of another build is not loaded. */
-enum { LAYOUT = 2 };
+enum { LAYOUT = 3 };
 enum { SLAB_BYTES = 256 * 1024, ARENA_BYTES = 256 * 1024, PIECE_BYTES = 64 * 1024, LEAST_READ = 16 * 1024 };
 enum { OPS = 4096, OP_INTS = 6, TUPLES = 1024, TUPLE_INTS = 5, RESULTS = 2 * OPS, CTL_INTS = 64 };
 
@@ -65,19 +65,18 @@ enum {
   CTL_EVENTS,   /* tuples in `events` */
   CTL_RESULTS,  /* tuples in `results` */
   CTL_DEFERRED, /* JavaScript wants another turn after the next flush */
-  CTL_SLAB,     /* counts slabs; a changed count means: fetch it anew */
   CTL_GEN,      /* generation of the slot that a call returned */
   CTL_FAMILY,   /* 4, 6, or 1 for unix, of the address that a call found */
   CTL_PORT,
   CTL_SCOPE,
   CTL_HOST, /* 4 words: the address in network order */
   CTL_PATH = CTL_HOST + 4, /* bytes of the unix path */
-  CTL_ID,                  /* 2 words, a double: what a mailbox is known by, or what a channel was given under */
+  CTL_ID = CTL_PATH + 2,   /* 2 words, a double, aligned: what a mailbox is known by, or what a channel was given under */
   CTL_STATE = CTL_ID + 2,  /* STATE_… of the channel that was taken */
 };
 
 /* What a connection brings along from another thread. */
-enum { STATE_ENDED = 1, STATE_SHUT = 2, STATE_UNREAD = 4, STATE_TUNED = 8 };
+enum { STATE_ENDED = 1, STATE_SHUT = 2, STATE_UNREAD = 4, STATE_TUNED = 8, STATE_LETTER = 16 };
 
 enum { FREE, CHANNEL, LISTENER, DIAL, INBOX, OUTBOX };
 
@@ -96,6 +95,9 @@ typedef struct {
     Mailbox *box; /* of an INBOX or OUTBOX, whose descriptor is the mailbox's */
   };
 } Slot;
+
+/* Memory that JavaScript sees; shared.c. */
+typedef struct Piece Piece;
 
 /* Bytes that were read of a connection in another thread. */
 typedef struct {
@@ -118,6 +120,7 @@ typedef struct {
   Tuples events, results, *out; /* `out` is where tuples go now */
   char *slab, *arena;
   uint32_t slab_at;
+  Piece *piece;
   napi_ref slab_ref, turn_ref, self_ref;
   uv_poll_t *poll;
   uv_prepare_t *prepare;
@@ -133,7 +136,11 @@ int loop_open(Loop *l, uv_loop_t *uv);
 void loop_close(Loop *l);
 void loop_wake(Loop *l);
 void loop_flush(Loop *l);
-bool loop_buffer(Loop *l, size_t bytes, void **data, napi_value *value);
+
+/* shared.c */
+bool shared_open(Loop *l, napi_value *object);
+void shared_return(Loop *l);
+napi_value shared_slab(Loop *l); /* NULL when it can't be had */
 
 /* channel.c */
 void emit(Loop *l, int32_t slot, int code, int32_t a, int32_t b);

@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -101,12 +100,9 @@ static int failed(int fd) {
 
 /* A descriptor from outside: it has to be a stream socket, and becomes non-blocking and ours. */
 static int check(int fd) {
-  struct stat about;
   int type = 0;
   socklen_t length = sizeof type;
   if (fd < 0) return -EBADF;
-  if (fstat(fd, &about) < 0) return -errno;
-  if (!S_ISSOCK(about.st_mode)) return -ENOTSOCK;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
   if (type != SOCK_STREAM) return -ESOCKTNOSUPPORT;
   int flags = fcntl(fd, F_GETFL);

@@ -13,9 +13,12 @@ const { name, exports } = manifest();
 mkdirSync(fileIn('build', 'api'), { recursive: true });
 mkdirSync(fileIn('etc'), { recursive: true });
 
+/** The report of the first entry, once it is there. */
+let first = '';
 for (const [entry, target] of Object.entries(exports)) {
   if (typeof target !== 'string')
     await report(entry === '.' ? name : `${name}${entry.slice(1).replaceAll('/', '-')}`, target.types);
+  first ||= readFileSync(fileIn('etc', `${name}.api.md`), 'utf8');
 }
 
 async function report(title: string, types: string): Promise<void> {
@@ -28,6 +31,7 @@ async function report(title: string, types: string): Promise<void> {
       message.handled = true;
       // Whether the report changed is said below, with the difference.
       if (message.messageId.startsWith('console-')) return;
+      if (message.messageId === 'ae-forgotten-export' && isElsewhere(message.text)) return;
       if (message.logLevel === 'error' || message.logLevel === 'warning') {
         problems.push(message.formatMessageWithLocation(fileIn()));
       }
@@ -42,6 +46,12 @@ async function report(title: string, types: string): Promise<void> {
   if (!existsSync(path) || readFileSync(path, 'utf8') === '') return;
   const { output } = await run('diff', ['-u', path, fileIn('build', 'api', file)]);
   console.error(output);
+}
+
+/** Whether the symbol that is missing in an entry is had from the first one, as its users know. */
+function isElsewhere(text: string): boolean {
+  const [, symbol = ''] = /The symbol "(\w+)"/u.exec(text) ?? [];
+  return first !== '' && new RegExp(`^export (?:\\w+ )*${symbol}\\b`, 'mu').test(first);
 }
 
 function configFor(reportFileName: string, types: string): ExtractorConfig {

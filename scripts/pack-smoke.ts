@@ -1,12 +1,22 @@
 /**
  * What a user gets: the tarball of `npm pack`, installed into an empty project outside the checkout. A server is started from it
- * by `npx portside serve` and answers `nc`; a strict consumer type-checks; a Node that is too old is told so.
+ * by `npx portside serve` and answers `nc`, on node:net and on the native core that the tarball brings along; a strict consumer type-checks; a Node that is too old is told so.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { libcOf } from '../src/transport/native/libc.ts';
 import { entries } from './entries.ts';
 import { environment, fileIn, manifest, must, run, start, stop, until } from './tools.ts';
 
@@ -16,7 +26,9 @@ try {
   const tarball = await pack();
   await install(tarball);
   await typeCheck();
-  await serve();
+  await native();
+  await serve('node');
+  if (process.platform === 'linux') await serve('native');
   await tooOld();
   console.log('The package is whole.');
 } finally {
@@ -46,6 +58,8 @@ async function pack(): Promise<string> {
     if (!path.endsWith('.ts')) continue;
     wanted.push(`src/${path}`, ...['.js', '.d.ts', '.js.map'].map((ending) => `dist/${path.replace(/\.ts$/, ending)}`));
   }
+  if (process.platform === 'linux')
+    wanted.push(`prebuilds/${process.platform}-${process.arch}-${libcOf(process.execPath)}/portside.node`);
   const missing = wanted
     .map((path) => path.replace(/^\.\//, '').replaceAll('\\', '/'))
     .filter((path) => !packed.has(path));
@@ -108,12 +122,42 @@ async function typeCheck(): Promise<void> {
   console.log('a strict consumer type-checks');
 }
 
+/** The native core comes along and loads as it is: nothing is compiled, nor run when the package is installed. */
+async function native(): Promise<void> {
+  const home = join(project, 'node_modules', name);
+  const { scripts = {} } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as {
+    scripts?: Record<string, string>;
+  };
+  const run = ['preinstall', 'install', 'postinstall'].filter((script) => script in scripts);
+  if (run.length > 0 || existsSync(join(home, 'binding.gyp')))
+    throw new Error(`the package runs something when it is installed: ${[...run, 'binding.gyp'].join(', ')}`);
+  if (process.platform !== 'linux') {
+    console.log('the native core is for Linux: not tried');
+    return;
+  }
+  const load = new URL(`file://${home}/dist/transport/native/load.js`).href;
+  const code = `import(${JSON.stringify(load)}).then(({ loadNative }) => { const { path, reason } = loadNative(); console.log(path ?? reason); });`;
+  const { stdout } = await must(process.execPath, ['--eval', code], { cwd: project, env: withoutCompiler() });
+  const own = join('prebuilds', `${process.platform}-${process.arch}-${libcOf(process.execPath)}`, 'portside.node');
+  const path = stdout.trim();
+  if (!path.endsWith(join('node_modules', name, own)))
+    throw new Error(`the native core is not that of the tarball: ${path}`);
+  const others = readdirSync(join(home, 'prebuilds')).join(', ');
+  console.log(`the native core is there for ${others}, and loads without a compiler`);
+}
+
+/** The environment of a machine without a C compiler, where nobody has said which core to take. */
+function withoutCompiler(): NodeJS.ProcessEnv {
+  return environment({ CC: '/nonexistent/cc', PORTSIDE_NATIVE: '' });
+}
+
 /** Serves a TypeScript module of the project and talks to it with nc. */
-async function serve(): Promise<void> {
+async function serve(transport: 'node' | 'native'): Promise<void> {
   const port = await freePort();
   let output = '';
-  const args = ['--no-install', name, 'serve', './echo.ts', '--host', '127.0.0.1', '--port', String(port)];
-  const server = start('npx', args, ['ignore', 'pipe', 'pipe'], { cwd: project });
+  const place = ['--host', '127.0.0.1', '--port', String(port), '--transport', transport];
+  const args = ['--no-install', name, 'serve', './echo.ts', ...place];
+  const server = start('npx', args, ['ignore', 'pipe', 'pipe'], { cwd: project, env: withoutCompiler() });
   for (const stream of [server.stdout, server.stderr])
     stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
   const ended = new Promise<number | null>((resolve) => server.once('close', (code) => resolve(code)));
@@ -135,7 +179,7 @@ async function serve(): Promise<void> {
   } finally {
     stop(server, 'SIGKILL');
   }
-  console.log(`npx ${name} serve answered nc on port ${port}, and ended with 0 on SIGINT`);
+  console.log(`npx ${name} serve --transport ${transport} answered nc on port ${port}, and ended with 0 on SIGINT`);
 }
 
 /** The command, started by a Node that is too old, says so in a sentence. */

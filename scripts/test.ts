@@ -26,5 +26,5 @@ if (given.includes('--coverage')) {
 args.push(...options, ...(files.length > 0 ? files : ['test/**/*.test.ts']));
 
 console.log(`Node ${process.version}: node ${args.join(' ')}`);
-const { ok } = await run(process.execPath, args, { cwd: fileIn(), limit: 6 * 60_000, output: 'show' });
+const { ok } = await run(process.execPath, args, { cwd: fileIn(), limit: 8 * 60_000, output: 'show' });
 process.exitCode = ok ? 0 : 1;

@@ -86,12 +86,16 @@ export type {
   TcpChannelMaker,
   TcpCredit,
   TcpEnd,
+  TcpHandlePattern,
   TcpInbound,
   TcpInput,
+  TcpListenerPattern,
   TcpLocal,
+  TcpLocalOf,
   TcpMode,
   TcpOutbound,
   TcpOutput,
+  TcpPeerPattern,
 } from './dataspace/drivers/tcp-channel.ts';
 
 export { udpDriver } from './dataspace/drivers/udp-driver.ts';
@@ -99,16 +103,20 @@ export type { UdpDriverOptions, UdpSocketOptions } from './dataspace/drivers/udp
 export { udpAddress, udpBound, udpFailed, udpHandle, udpListener, udpPacket } from './dataspace/drivers/udp-topics.ts';
 export type {
   UdpHandle,
+  UdpHandlePattern,
   UdpInbound,
   UdpListener,
   UdpListenerFields,
   UdpListenerMaker,
   UdpListenerOptions,
+  UdpListenerPattern,
   UdpLocal,
+  UdpLocalOf,
   UdpOutbound,
   UdpPacket,
   UdpPacketMaker,
   UdpPeer,
+  UdpPeerPattern,
 } from './dataspace/drivers/udp-topics.ts';
 
 export { timerDriver } from './dataspace/drivers/timer-driver.ts';
@@ -118,7 +126,13 @@ export { cancelTimer, setTimer, timerExpired, timerRefused } from './dataspace/d
 export type { SetTimer, TimerExpired } from './dataspace/drivers/timer-topics.ts';
 
 export { eventDriver } from './dataspace/drivers/event-driver.ts';
-export type { EmittedEvents, EventSource, MappedEvents, PulledEvents } from './dataspace/drivers/event-sources.ts';
+export type {
+  EmittedEvents,
+  EventSource,
+  MappedEvents,
+  PulledEvents,
+  Unmarked,
+} from './dataspace/drivers/event-sources.ts';
 export { eventRelay } from './dataspace/drivers/event-relay.ts';
 export { sourceEvent, sourceFailed } from './dataspace/drivers/event-topics.ts';
 export type { SourceEvent, SourceFailed } from './dataspace/drivers/event-topics.ts';

@@ -114,7 +114,8 @@ export type {
   TransportFlags,
   Tuning,
 } from './transport/contract.ts';
-export type { Passage, PassageTicket, Passages, Untaken } from './transport/passage.ts';
+export type { TcpInfo, TcpState } from './transport/tcp-info.ts';
+export type { Parcel, Passage, PassageTicket, Passages, Untaken } from './transport/passage.ts';
 export { CertificateError } from './transport/tls/certificate-error.ts';
 export type { TlsCertificate } from './transport/tls/certificate.ts';
 export { TlsServerContext } from './transport/tls/context.ts';
@@ -129,6 +130,7 @@ export type { Faults, MemoryNetwork, MemoryNetworkOptions, Side } from './transp
 export { connect } from './net/connect.ts';
 export type { ConnectOptions } from './net/connect.ts';
 export { Connection, isConnection } from './net/connection.ts';
+export type { HandedOver } from './net/hand-over.ts';
 export type { CloseReason, Refused } from './net/close-reason.ts';
 export { formatEndpoint, parseEndpoint } from './net/endpoint.ts';
 export type { Endpoint, EndpointLike, EndpointRole } from './net/endpoint.ts';
@@ -150,7 +152,7 @@ export type { WebStreams } from './net/adapters.ts';
 export type { ConnectionStream, SocketAddressInfo } from './net/node-stream.ts';
 
 export { AddressList } from './net/address-list.ts';
-export type { DeadlineName, DeadlineOptions } from './net/deadlines.ts';
+export type { DeadlineName, DeadlineOptions, Deadlines } from './net/deadlines.ts';
 export type { ProxyOptions } from './net/proxy-in.ts';
 export type { ProxyOutOptions } from './net/proxy-out.ts';
 export type { UpgradeTlsOptions } from './net/upgrade-tls.ts';
@@ -160,7 +162,10 @@ export type { AmbientInput, AmbientOutput } from './server/ambient.ts';
 export { Context } from './server/context.ts';
 export { defineHandler, isHandler } from './server/define-handler.ts';
 export { detach } from './server/detach.ts';
-export type { Ending, Ledger, LedgerEntry } from './server/drain.ts';
+export type { DrainTimes, Ending, Ledger, LedgerEntry } from './server/drain.ts';
+export type { ClientPrefixes } from './server/client-key.ts';
+export type { EndByHand } from './server/end-by-hand.ts';
+export type { ServerLimits } from './server/limits.ts';
 export type { FrameStream } from './server/frame-stream.ts';
 export type {
   Callbacks,
@@ -190,7 +195,7 @@ export type { ServerRunOptions } from './server/signals.ts';
 export { ThunkServer, serveThunk } from './server/thunk.ts';
 export type { ThunkOptions } from './server/thunk.ts';
 export { formatStatus } from './server/status.ts';
-export type { ConnectionStatus, ServerStatus } from './server/status.ts';
+export type { ConnectionStatus, EndingStatus, ServerStatus } from './server/status.ts';
 export type { WhenFull, WhenFullRetries } from './server/when-full.ts';
 
 export { broadcast, channel } from './parallel/channel.ts';
@@ -203,8 +208,9 @@ export type { HowWorkers, OnWorkerDeath, ParallelOptions, WorkerOptions } from '
 export { ParallelServer } from './parallel/parallel-server.ts';
 export { startParallel } from './parallel/start-parallel.ts';
 export type { ParallelServerEvents, Reloaded } from './parallel/parallel-events.ts';
-export { receiveConnections } from './parallel/receive-connections.ts';
-export type { Received } from './parallel/receive-connections.ts';
+export { receiveConnections, thisWorker } from './parallel/receive-connections.ts';
+export type { Received, WorkerPosition } from './parallel/receive-connections.ts';
+export type { AskOptions, WorkerConnectionName } from './parallel/connections.ts';
 export type { ParallelStatus, WorkerConnection, WorkerStatus } from './parallel/status.ts';
 export type { RestartOptions } from './parallel/supervision.ts';
 export { WorkerError } from './parallel/worker-error.ts';

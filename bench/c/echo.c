@@ -1,6 +1,7 @@
 /*
  * echo: an echo server in C, the limit that the others are measured against. One thread, epoll, level-triggered:
  * read, write, and only what the kernel does not take at once is kept, with reading off until it has gone.
+ * With BROADCAST set, what one connection says goes to all; one that does not take it at once ends the program.
  *
  * Listens on 127.0.0.1 and the port in PORT (0, any, by default), and prints "PORT n". Ends when its input ends.
  */
@@ -24,13 +25,15 @@ enum { CHUNK = 64 << 10, BACKLOG = 511, EVENTS = 256 };
 
 struct link {
     int fd;
+    struct link *before, *after; /* when broadcasting: the other connections */
     unsigned char *unsent; /* what the kernel did not take, at most CHUNK bytes */
     size_t from, to;
 };
 
 static unsigned char chunk[CHUNK];
 static int poller, listener;
-static bool listening = true;
+static bool listening = true, broadcasting;
+static struct link *links;
 
 /* Their addresses tell these two apart from connections. */
 static struct link listener_mark, input_mark;
@@ -56,6 +59,9 @@ static void listen_again(bool on)
 
 static void end_link(struct link *link)
 {
+    if (link->before != NULL) link->before->after = link->after;
+    else if (links == link) links = link->after;
+    if (link->after != NULL) link->after->before = link->before;
     close(link->fd);
     free(link->unsent);
     free(link);
@@ -78,6 +84,11 @@ static void accept_all(void)
         struct link *link = calloc(1, sizeof *link);
         if (link == NULL) fail("calloc");
         link->fd = fd;
+        if (broadcasting) {
+            link->after = links;
+            if (links != NULL) links->before = link;
+            links = link;
+        }
         watch(EPOLL_CTL_ADD, fd, EPOLLIN, link);
     }
 }
@@ -93,6 +104,14 @@ static ssize_t put(int fd, const unsigned char *bytes, size_t count)
     }
 }
 
+static void tell_all(size_t count)
+{
+    for (struct link *link = links; link != NULL; link = link->after) {
+        ssize_t wrote = put(link->fd, chunk, count);
+        if (wrote >= 0 && (size_t)wrote < count) fail("a connection does not take what is broadcast");
+    }
+}
+
 static void readable(struct link *link)
 {
     ssize_t got = recv(link->fd, chunk, sizeof chunk, 0);
@@ -102,6 +121,7 @@ static void readable(struct link *link)
     }
     /* All output is with the kernel here, so the FIN of close comes after it. */
     if (got == 0) return end_link(link);
+    if (broadcasting) return tell_all((size_t)got);
     ssize_t wrote = put(link->fd, chunk, (size_t)got);
     if (wrote < 0) return end_link(link);
     if (wrote == got) return;
@@ -163,6 +183,7 @@ int main(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     signal(SIGPIPE, SIG_IGN);
+    broadcasting = getenv("BROADCAST") != NULL;
     poller = epoll_create1(EPOLL_CLOEXEC);
     if (poller < 0) fail("epoll_create1");
     open_listener();

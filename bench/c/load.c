@@ -4,6 +4,7 @@
  *   load echo   --port N [--connections 64] [--size 64] [--depth 1] [--seconds 3] [--warmup 1] [--verify-all]
  *   load accept --port N [--connections 64] [--seconds 3] [--warmup 1] [--sources 32] [--reset]
  *   load idle   --port N [--connections 1000] [--no-touch]
+ *   load broadcast --port N [--connections 1000] [--size 64] [--seconds 3] [--warmup 1]
  *
  * and for all: --host 127.x.y.z, --stall S (seconds), --pid N (read that process's CPU time over the measured window; given
  * several times the sum of them).
@@ -12,6 +13,7 @@
  *         compared with what went out; at the end every byte has to be back and the server has to answer a FIN with one.
  * accept: `connections` at a time are opened; each sends a byte, waits for it, and closes first. This leaves sockets
  *         in TIME_WAIT on this side; connecting from several 127.0.1.x (--sources) keeps the ports from running out.
+ * broadcast: each message has to come back on all connections, and then another one sends the next; counts deliveries.
  * idle:   opens its connections, prints a line, and holds them until its input says a line or ends.
  *
  * One thread with epoll. It refuses any address outside 127.0.0.0/8.
@@ -29,7 +31,7 @@
 static noreturn void usage(const char *problem, const char *about)
 {
     fprintf(stderr, "load: %s%s%s\n", problem, about ? ": " : "", about ? about : "");
-    fprintf(stderr, "usage: load echo|accept|idle --port N [--host 127.0.0.1] [--pid N ...] [--connections N]\n"
+    fprintf(stderr, "usage: load echo|accept|broadcast|idle --port N [--host 127.0.0.1] [--pid N ...] [--connections N]\n"
                     "            [--size BYTES] [--depth N] [--seconds S] [--warmup S] [--stall S] [--sources N]\n"
                     "            [--reset] [--verify-all] [--no-touch]\n");
     exit(EXIT_USAGE);
@@ -101,15 +103,17 @@ int main(int count, char **arguments)
     if (count < 2) usage("a mode is needed", NULL);
     const char *mode = arguments[1];
     bool idle = strcmp(mode, "idle") == 0, accept = strcmp(mode, "accept") == 0;
-    if (!idle && !accept && strcmp(mode, "echo") != 0) usage("unknown mode", mode);
+    bool broadcast = strcmp(mode, "broadcast") == 0;
+    if (!idle && !accept && !broadcast && strcmp(mode, "echo") != 0) usage("unknown mode", mode);
 
     struct options options = {
         .server = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
-        .connections = idle ? 1000 : 64, .size = 64, .depth = 1, .sources = accept ? 32 : 0,
+        .connections = idle || broadcast ? 1000 : 64, .size = 64, .depth = 1, .sources = accept ? 32 : 0,
         .measure = 3000000000, .warmup = 1000000000, .stall = 10000000000, .touch = true,
     };
     parse(count - 2, arguments + 2, &options);
     signal(SIGPIPE, SIG_IGN);
     allow_files(options.connections + 16);
+    if (broadcast) return run_broadcast(&options);
     return idle ? run_idle(&options) : accept ? run_accept(&options) : run_echo(&options);
 }

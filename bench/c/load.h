@@ -32,6 +32,7 @@ struct options {
 
 int run_echo(const struct options *options);
 int run_accept(const struct options *options);
+int run_broadcast(const struct options *options);
 int run_idle(const struct options *options);
 
 noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -39,6 +40,10 @@ noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2))
 uint64_t now_ns(void);
 /* CPU time of the processes options->pids with all their threads, in nanoseconds. Fails when one is gone. */
 uint64_t cpu_ns(const struct options *options);
+/* Begins to count the instructions of all threads of those processes; nothing where they can't be counted. */
+void instructions_open(const struct options *options);
+/* How many there were so far, in the kernel or in user mode. */
+uint64_t instructions_of(bool kernel);
 /* Raises the soft limit of open files to the hard one and fails if fewer than `wanted` are allowed. */
 void allow_files(uint32_t wanted);
 
@@ -73,6 +78,7 @@ struct window {
     enum { WARMING, MEASURING, OVER } phase;
     uint64_t begins, ends;       /* wall clock */
     uint64_t server_cpu, own_cpu; /* at the begin; the difference once OVER */
+    uint64_t user, kernel;        /* instructions of the server, likewise */
 };
 
 void window_open(struct window *window, const struct options *options);

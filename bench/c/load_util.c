@@ -138,6 +138,10 @@ bool window_step(struct window *window, const struct options *options, uint64_t 
 {
     if (window->phase == WARMING && now >= window->begins) {
         window->phase = MEASURING;
+        /* Only now: threads that were begun by the warm-up are counted, too. */
+        instructions_open(options);
+        window->user = instructions_of(false);
+        window->kernel = instructions_of(true);
         window->server_cpu = cpu_ns(options);
         window->own_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
         window->begins = now_ns();
@@ -146,6 +150,8 @@ bool window_step(struct window *window, const struct options *options, uint64_t 
     }
     if (window->phase == MEASURING && now >= window->ends) {
         window->phase = OVER;
+        window->user = instructions_of(false) - window->user;
+        window->kernel = instructions_of(true) - window->kernel;
         window->server_cpu = cpu_ns(options) - window->server_cpu;
         window->own_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID) - window->own_cpu;
         window->ends = now_ns();
@@ -158,8 +164,9 @@ void window_print(const struct window *window, const char *mode, const char *uni
 {
     double taken = (double)(window->ends - window->begins) / 1e9;
     printf("{\"mode\":\"%s\",\"seconds\":%.6f,\"%s\":%llu,\"perSecond\":%.1f,\"p50\":%.2f,\"p99\":%.2f,\"p999\":%.2f,"
-           "\"serverCpuNs\":%llu,\"loadCpuNs\":%llu",
+           "\"serverCpuNs\":%llu,\"loadCpuNs\":%llu,\"userInstructions\":%llu,\"kernelInstructions\":%llu",
            mode, taken, unit, (unsigned long long)histogram->total, (double)histogram->total / taken,
            histogram_at(histogram, 0.50), histogram_at(histogram, 0.99), histogram_at(histogram, 0.999),
-           (unsigned long long)window->server_cpu, (unsigned long long)window->own_cpu);
+           (unsigned long long)window->server_cpu, (unsigned long long)window->own_cpu,
+           (unsigned long long)window->user, (unsigned long long)window->kernel);
 }

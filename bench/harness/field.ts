@@ -18,15 +18,16 @@ export interface Server {
   readonly port: number;
   /** All its processes, that of the child first. */
   readonly pids: readonly number[];
-  readonly onNode: boolean;
+  readonly tellsMemory: boolean;
 }
 
 /** Starts a contender's server on its core. */
 export async function startServer(bench: Pick<Bench, 'cores'>, contender: Contender): Promise<Server> {
+  if (contender.missing !== undefined) throw new Error(contender.missing);
   const child = new Child(contender.name, contender.command, { ...contender.env, PORT: '0' }, bench.cores.server);
   try {
     const [port = NaN, ...others] = (await child.line('PORT ', START_PATIENCE)).split(' ').map(Number);
-    return { child, port, pids: [child.pid, ...others], onNode: contender.onNode };
+    return { child, port, pids: [child.pid, ...others], tellsMemory: contender.tellsMemory };
   } catch (error) {
     await child.end();
     throw error;

@@ -1,7 +1,7 @@
 /** The idle work: what a connection that does nothing costs in memory. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { Child } from './child.ts';
-import { BASELINE, LIMIT } from './contenders.ts';
+import { BASELINE, BUN, LIMIT } from './contenders.ts';
 import { startServer, type Bench, type Server } from './field.ts';
 import { figure } from './statistics.ts';
 import { short, table, withRange } from './table.ts';
@@ -44,6 +44,9 @@ const WARM_CONNECTIONS = 300;
 /** How long opening all connections, a collection, or closing all may take, milliseconds. */
 const PATIENCE = 60_000;
 
+/** Files that a runtime may open for itself at the first connections. */
+const SPARE_FILES = 8;
+
 /** Resident bytes, summed over the mappings: the counter in /proc/PID/status is a rough one. */
 function residentBytes(pid: number): number {
   const kilobytes = /^Rss:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
@@ -51,7 +54,7 @@ function residentBytes(pid: number): number {
 }
 
 async function memoryOf(server: Server): Promise<Memory> {
-  if (server.onNode) {
+  if (server.tellsMemory) {
     server.child.say('mem');
     const { heapUsed, external, arrayBuffers } = JSON.parse(await server.child.line('MEM ', PATIENCE)) as Memory;
     return { rss: residentBytes(server.child.pid), heapUsed, external, arrayBuffers };
@@ -66,7 +69,7 @@ function openFiles(pid: number): number {
 /** Waits until the server has closed its side of all connections. */
 async function drained(server: Server, files: number): Promise<void> {
   const deadline = performance.now() + PATIENCE;
-  while (openFiles(server.child.pid) > files) {
+  while (openFiles(server.child.pid) > files + SPARE_FILES) {
     if (performance.now() > deadline) throw new Error('the server kept connections open whose peers had closed');
     await new Promise((done) => setTimeout(done, 20));
   }
@@ -114,7 +117,8 @@ export async function runIdle(bench: Bench, plan: IdlePlan, progress: (text: str
 function row(rounds: readonly IdleRound[], name: string): string[] {
   const of = (contender: string, pick: (one: IdleRound) => number) =>
     figure(rounds.filter((one) => one.contender === contender).map(pick));
-  const ratio = (pick: (one: IdleRound) => number): string => short(of(name, pick).median / of(BASELINE, pick).median);
+  const ratio = (pick: (one: IdleRound) => number, to = BASELINE): string =>
+    short(of(name, pick).median / of(to, pick).median);
   const heap = name === LIMIT ? '–' : withRange(of(name, (one) => one.heapEach));
   return [
     name,
@@ -122,6 +126,7 @@ function row(rounds: readonly IdleRound[], name: string): string[] {
     name === LIMIT ? '–' : ratio((one) => one.heapEach),
     withRange(of(name, (one) => one.rssEach)),
     ratio((one) => one.rssEach),
+    ratio((one) => one.rssEach, BUN),
     short(of(name, (one) => one.before.rss / 2 ** 20).median),
     short(of(name, (one) => one.during.rss / 2 ** 20).median),
   ];
@@ -135,12 +140,14 @@ export function idleTable(result: IdleResult, names: readonly string[]): string 
     `× ${BASELINE}`,
     'RSS B/connection',
     `× ${BASELINE}`,
+    `× ${BUN}`,
     'RSS MiB before',
     'RSS MiB with all',
   ];
-  const measured = names.filter((name) => result.rounds.some((one) => one.contender === name));
+  const measured = new Set(result.rounds.map((one) => one.contender));
+  const none = (name: string): string[] => [name, 'not measured', ...head.slice(2).map(() => '–')];
   return table(
     head,
-    measured.map((name) => row(result.rounds, name)),
+    names.map((name) => (measured.has(name) ? row(result.rounds, name) : none(name))),
   );
 }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { runtimeVersions } from './contenders.ts';
 
 export interface Machine {
   readonly cpu: string;
@@ -11,6 +12,8 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly gcc: string;
+  /** Versions of what else was measured, by name. */
+  readonly others: Readonly<Record<string, string>>;
   readonly commit: string;
   readonly date: string;
   /** Load average of the last minute when the run began: what else the cores were doing. */
@@ -46,6 +49,7 @@ export function machine(): Machine {
     kernel: `${type()} ${release()}`,
     node: process.version,
     gcc: /\d+\.\d+\.\d+/u.exec(say('gcc', '--version'))?.[0] ?? 'unknown',
+    others: { ...runtimeVersions(), redis: /\bv=(\S+)/u.exec(say('redis-server', '--version'))?.[1] ?? 'none' },
     commit: commit(),
     date: `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     loadAverage: loadavg()[0] ?? 0,
@@ -55,7 +59,10 @@ export function machine(): Machine {
 export function describeMachine(facts: Machine): string {
   return [
     `${facts.cpu}, ${facts.cores} core${facts.cores === 1 ? '' : 's'}, ${facts.memoryGiB} GiB`,
-    `${facts.kernel}, Node ${facts.node}, gcc ${facts.gcc}`,
+    [
+      `${facts.kernel}, Node ${facts.node}, gcc ${facts.gcc}`,
+      ...Object.entries(facts.others).map((one) => one.join(' ')),
+    ].join(', '),
     `commit ${facts.commit}, ${facts.date}, load average ${facts.loadAverage.toFixed(2)} at the start`,
   ].join('; ');
 }

@@ -1,38 +1,42 @@
 /** The command line. */
 import { parseArgs } from 'node:util';
-
-export type Work = 'echo' | 'accept' | 'idle' | 'dispatch';
+import { suites, words } from './suites.ts';
 
 export interface Options {
-  readonly works: readonly Work[];
-  /** Whether to run the set that the budgets are about, instead of one work as told. */
-  readonly all: boolean;
-  readonly size: number;
+  /** What is measured: words of `suites.ts`. Empty to make the report only. */
+  readonly works: readonly string[];
+  readonly report: boolean;
+  readonly size: number | undefined;
   readonly connections: number | undefined;
-  readonly depth: number;
+  readonly depth: number | undefined;
   readonly rounds: number;
   readonly seconds: number;
   readonly warmup: number;
   readonly only: readonly string[] | undefined;
+  readonly layers: boolean;
+  readonly save: boolean;
   readonly json: string | undefined;
 }
 
-export const USAGE = `usage: npm run bench -- echo|accept|idle|dispatch|all [options]
+export const USAGE = `usage: npm run bench -- SUITE … [options]
+       npm run bench -- report
 
-  echo     messages back and forth on long-lived connections
-  accept   connect, one byte each way, close
-  idle     memory of connections that do nothing
-  dispatch as accept, on servers of two threads or processes
-  all      echo with 64 B on 64 connections and 64 KiB on 8, accept, idle
+${suites.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join('\n')}
+  redis          the four of redis
+  echo           messages back and forth as --size, --connections and --depth say
+  all            all of them
+  report         tables and plots of the results that are kept
 
   --size BYTES       echo: size of a message (64)
-  --connections N    how many, or how many at a time (64, idle 9000)
+  --connections N    how many, or how many at a time
   --depth N          echo: messages in flight on each connection (1)
   --rounds N         rounds; medians are shown (5)
   --seconds S        measured time of one contender in a round (3)
   --warmup S         time before it, not measured (1)
   --only A,B         these contenders only
-  --json FILE        write every round as JSON, too
+  --layers           with contenders that measure the layers of Portside one by one
+  --save             keep the results of each suite in bench/results/
+  --json FILE        write every round of all suites as JSON
 `;
 
 /** What the user asked for is wrong; the message says how. */
@@ -71,43 +75,44 @@ function parse(parameters: readonly string[]) {
       seconds: { type: 'string' },
       warmup: { type: 'string' },
       only: { type: 'string' },
+      layers: { type: 'boolean' },
+      save: { type: 'boolean' },
       json: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
 }
 
-function isWork(text: string): text is Work {
-  return text === 'echo' || text === 'accept' || text === 'idle' || text === 'dispatch';
-}
-
 /** The options, or null when help was asked for. Throws a {@link UsageError}. */
 export function parseOptions(parameters: readonly string[]): Options | null {
   const { values, positionals } = read(parameters);
   if (values.help === true) return null;
-  const [work, ...extra] = positionals;
-  if (work === undefined) throw new UsageError('say what to measure: echo, accept, idle, dispatch or all');
-  if (extra.length > 0) throw new UsageError(`one work at a time, not also ${extra.join(' ')}`);
-  if (!isWork(work) && work !== 'all') {
-    throw new UsageError(`there is no ${work}; it can be echo, accept, idle, dispatch or all`);
+  if (positionals.length === 0) throw new UsageError(`say what to measure: ${words.join(', ')}; or report`);
+  const works = positionals.filter((word) => word !== 'report');
+  const report = works.length < positionals.length;
+  if (report && works.length > 0) throw new UsageError('report goes alone');
+  const unknown = works.filter((word) => !words.includes(word));
+  if (unknown.length > 0) throw new UsageError(`there is no ${unknown.join(', ')}; there are ${words.join(', ')}`);
+  for (const name of ['size', 'depth'] as const) {
+    if (values[name] !== undefined && works.some((word) => word !== 'echo'))
+      throw new UsageError(`--${name} goes with echo; the others have their own`);
   }
-  const all = work === 'all';
-  for (const name of ['size', 'connections', 'depth'] as const) {
-    if (values[name] === undefined) continue;
-    if (all) throw new UsageError(`all has sizes of its own; --${name} goes with one work`);
-    if (name !== 'connections' && work !== 'echo') throw new UsageError(`--${name} goes with echo`);
-  }
-  const only = values.only?.split(',').map((name) => name.trim());
+  if (values.connections !== undefined && works.some((word) => word === 'all' || word.startsWith('redis')))
+    throw new UsageError('--connections does not go with all or redis, which have their own');
+  if (values.save === true && (values.only !== undefined || values.connections !== undefined || works.includes('echo')))
+    throw new UsageError('only whole suites are kept: --save goes without --only, --connections and echo');
   return {
-    works: work === 'all' ? ['echo', 'accept', 'idle'] : [work],
-    all,
-    size: number('size', values.size, 1, 16 << 20, true) ?? 64,
+    works,
+    report,
+    size: number('size', values.size, 1, 16 << 20, true),
     connections: number('connections', values.connections, 1, 60_000, true),
-    depth: number('depth', values.depth, 1, 1024, true) ?? 1,
+    depth: number('depth', values.depth, 1, 1024, true),
     rounds: number('rounds', values.rounds, 1, 100, true) ?? 5,
     seconds: number('seconds', values.seconds, 0.05, 600, false) ?? 3,
     warmup: number('warmup', values.warmup, 0, 600, false) ?? 1,
-    only,
+    only: values.only?.split(',').map((name) => name.trim()),
+    layers: values.layers ?? false,
+    save: values.save ?? false,
     json: values.json,
   };
 }

@@ -39,9 +39,15 @@ export function announce(listening: number, others: readonly number[] = []): voi
   process.stdout.write(`PORT ${[listening, ...others].join(' ')}\n`);
 }
 
+/** The collector of Bun, which needs no option. */
+function bunCollect(): void {
+  const { Bun } = globalThis as { Bun?: { gc(wait: boolean): void } };
+  if (Bun === undefined) throw new Error('start this server with --expose-gc to ask for its memory');
+  Bun.gc(true);
+}
+
 async function tellMemory(): Promise<void> {
-  const { gc } = globalThis;
-  if (gc === undefined) throw new Error('start this server with --expose-gc to ask for its memory');
+  const { gc = bunCollect } = globalThis;
   // What a first collection finds unreachable may be freed, or finalised, in a later turn only.
   for (let i = 0; i < 4; i++) {
     gc();

@@ -1,9 +1,10 @@
-/** Echo as a protocol: plain callbacks, never awaited. */
+/** Echo as a protocol: plain callbacks, never awaited; on lent bytes with BORROW. */
 import { serve } from '../../src/index.ts';
 import { announce, port, portOf, transportName } from './control.ts';
 
 const server = await serve(
   {
+    borrow: process.env.BORROW !== undefined,
     data(conn, chunk) {
       void conn.write(chunk);
     },

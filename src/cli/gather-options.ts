@@ -8,6 +8,7 @@ import { configTable } from '../parallel/config.ts';
 import type { WorkersConfig } from '../parallel/config.ts';
 import { howFields, parallelTable } from '../parallel/options.ts';
 import type { ServerOptions } from '../server/options.ts';
+import type { AdminFlags } from './admin/open-admin.ts';
 import { loadConfig } from './config-file.ts';
 import type { LoadedConfig } from './config-file.ts';
 import { givenFlags, layerOf } from './flag.ts';
@@ -31,6 +32,8 @@ export interface Gathered {
   readonly workers: WorkersConfig | null;
   /** Whether the module is watched. */
   readonly watch: boolean;
+  /** What is said of the admin endpoint; null when there is none. */
+  readonly admin: AdminFlags | null;
 }
 
 /** What a command has beside what is given. */
@@ -45,6 +48,9 @@ interface CommandFlags {
   readonly config?: string | false;
   readonly tlsSelfSigned?: string | true;
   readonly watch?: true;
+  readonly admin?: string;
+  readonly adminTokenFile?: string;
+  readonly adminName?: readonly string[];
 }
 
 /** Options that stand for one another: what says where to listen, and what belongs to one certificate. */
@@ -73,6 +79,7 @@ export async function gatherOptions(command: Command, io: CommandIo, how: Gather
   const groups = parallel ? [...serverFlags, workerFlags] : serverFlags;
   const given = givenFlags(command, groups);
   checkEndpoints(command, given);
+  const admin = adminFlags(command);
   const config = named === false ? null : await loadConfig(named, process.cwd());
   const merged = mergeOptions([defaults, config?.options, flagLayer(given, config, selfSigned !== false)], INSTEAD);
   // It is the user's own, and the same object for him and for his handlers.
@@ -90,7 +97,7 @@ export async function gatherOptions(command: Command, io: CommandIo, how: Gather
   try {
     const { options, workers } = parted(check(configTable, merged), parallel);
     if (workers !== null) check(parallelTable, parallelOptions(options, workers, config));
-    if (problems.length === 0) return { options, config, selfSigned, workers, watch };
+    if (problems.length === 0) return { options, config, selfSigned, workers, watch, admin };
   } catch (error) {
     if (!(error instanceof OptionsError)) throw error;
     problems.push(...error.problems);
@@ -117,14 +124,28 @@ function checkEndpoints(command: Command, given: GivenFlags): void {
   for (const endpoint of (listen?.value ?? []) as readonly string[]) places.push([endpoint, '--endpoint']);
   const shutdown = given.get('shutdown');
   if (shutdown !== undefined) places.push([shutdown.value as string, shutdown.flag]);
-  for (const [place, flag] of places) {
-    try {
-      parseEndpoint(place, 'server', flag);
-    } catch (error) {
-      if (isPortsideError(error)) wrongUsage(command, error.message);
-      throw error;
-    }
+  for (const [place, flag] of places) checkEndpoint(command, place, flag);
+}
+
+function checkEndpoint(command: Command, place: EndpointLike, flag: string): void {
+  try {
+    parseEndpoint(place, 'server', flag);
+  } catch (error) {
+    if (isPortsideError(error)) wrongUsage(command, error.message);
+    throw error;
   }
+}
+
+/** What is said of the admin endpoint; null when there is none. */
+function adminFlags(command: Command): AdminFlags | null {
+  const { admin, adminTokenFile, adminName } = command.opts<CommandFlags>();
+  if (admin !== undefined) {
+    checkEndpoint(command, admin, '--admin');
+    return { admin, adminTokenFile, adminName };
+  }
+  const idle = adminTokenFile !== undefined ? '--admin-token-file' : adminName !== undefined ? '--admin-name' : null;
+  if (idle !== null) wrongUsage(command, `${idle} needs --admin: an endpoint, as in 127.0.0.1:7001`);
+  return null;
 }
 
 /** The options that the flags give, in the form that the server takes. */

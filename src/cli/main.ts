@@ -1,20 +1,19 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../ops/package-version.ts';
+import { adminCommands } from './admin/commands.ts';
+import { connectCommand } from './connect/command.ts';
+import { doctorCommand } from './doctor/command.ts';
 import { execCommand } from './exec.ts';
 import { processIo } from './io.ts';
 import type { CommandIo } from './io.ts';
 import { serveCommand } from './serve.ts';
 
-/** The version of the package that this file is part of. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
+export { packageVersion };
 
 /** Wrong usage is 2, everything else that goes wrong 1. */
 const WRONG_USAGE = 2;
 
-/** Runs the command line and resolves with the exit code: 0, 1 when it failed, 2 for wrong usage. */
+/** Runs the command line and resolves with the exit code: 0, 1 when it failed, 2 for wrong usage; `connect` has codes of its own, and who asks a server that is not there gets 3. */
 export async function main(args: readonly string[], io: CommandIo = processIo): Promise<number> {
   let code = 0;
   const exit = (result: number): void => {
@@ -30,11 +29,14 @@ export async function main(args: readonly string[], io: CommandIo = processIo): 
     .configureOutput({ writeOut: io.out, writeErr: io.err });
   serveCommand(program, io, exit);
   execCommand(program, io, exit);
+  connectCommand(program, io, exit);
+  doctorCommand(program, packageVersion(), io, exit);
+  adminCommands(program, io, exit);
   try {
     await program.parseAsync(withoutSwallowing(args), { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : code || WRONG_USAGE;
     throw error;
   }
 }

@@ -1,12 +1,14 @@
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PortsideError } from '../base/errors.ts';
+import type { Admin } from '../ops/admin.ts';
 import type { WorkersConfig } from '../parallel/config.ts';
 import type { ParallelOptions } from '../parallel/options.ts';
 import { startParallel } from '../parallel/start-parallel.ts';
 import type { ParallelServer } from '../parallel/parallel-server.ts';
 import { onSignals } from '../server/signals.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { openAdmin } from './admin/open-admin.ts';
 import { developmentCertificate, withCertificate } from './development-certificate.ts';
 import type { DevelopmentCertificate } from './development-certificate.ts';
 import { explain } from './explain.ts';
@@ -41,6 +43,7 @@ class ParallelRun {
   readonly #calledOff = new AbortController();
   #certificate: DevelopmentCertificate | null = null;
   #server: ParallelServer | null = null;
+  #admin: Admin | null = null;
   /** Reloads come one after the other, each with the code of its time. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -73,6 +76,7 @@ class ParallelRun {
       sources?.close();
       offHangUp();
       offSignals();
+      await this.#admin?.close();
     }
   }
 
@@ -99,9 +103,10 @@ class ParallelRun {
       ...(watch ? { preload: [new URL(REPORTER)] } : {}),
       signal: this.#calledOff.signal,
       onError: this.#workers.failed,
-      onStart: (server) => {
+      onStart: async (server) => {
         this.#server = server;
         server.on('worker', (event) => this.#workers.happened(event, server));
+        this.#admin = await openAdmin(server, this.#running.what, gathered, this.#notices);
       },
     };
   }

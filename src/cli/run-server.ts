@@ -1,8 +1,10 @@
 import { systemCode } from '../base/errors.ts';
+import type { Admin } from '../ops/admin.ts';
 import type { Handler } from '../server/handler.ts';
 import { createServer } from '../server/server.ts';
 import { peerName } from '../server/verbose.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { openAdmin } from './admin/open-admin.ts';
 import { developmentCertificate, withCertificate } from './development-certificate.ts';
 import type { DevelopmentCertificate } from './development-certificate.ts';
 import { explain } from './explain.ts';
@@ -52,10 +54,13 @@ export async function runServer({ handler, what, failed, gathered, io }: Running
       return `and ${none ? 'nothing to read anew' : 'what was in use stays'}: ${firstLine(error)}`;
     }
   });
+  let admin: Admin | null = null;
   try {
+    admin = await openAdmin(server, what, gathered, notices);
     const ledger = await server.run({ onSignal: (signal, again) => again || notices.leaving(signal, server) });
     notices.warn(`stopped; ${ended(ledger)}`);
   } finally {
     offHangUp();
+    await admin?.close();
   }
 }

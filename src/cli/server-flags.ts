@@ -215,6 +215,27 @@ export const serverFlags: readonly FlagGroup[] = [
     ],
   },
   {
+    heading: 'To operate it:',
+    flags: [
+      {
+        flags: '--admin <endpoint>',
+        what: 'where it is looked at and acted on while it serves, as 127.0.0.1:7001 or /run/x.sock (default: nowhere)',
+        option: null,
+      },
+      {
+        flags: '--admin-token-file <file>',
+        what: 'what has to be shown there, needed where others than this machine may come',
+        option: null,
+      },
+      {
+        flags: '--admin-name <names>',
+        what: 'names by which it is asked for beside localhost, with commas',
+        option: null,
+        list: 'commas',
+      },
+    ],
+  },
+  {
     heading: 'Options:',
     flags: [
       {

@@ -131,13 +131,7 @@ export class Role {
   /** Passes messages on, in place of a handler. */
   readonly relay: Relay | undefined;
 
-  constructor(
-    orientation: Orientation,
-    interest: Interest,
-    topic: Topic,
-    handlers: Handlers<Topic>,
-    relay?: Relay,
-  ) {
+  constructor(orientation: Orientation, interest: Interest, topic: Topic, handlers: Handlers<Topic>, relay?: Relay) {
     this.orientation = orientation;
     this.interest = interest;
     this.pattern = new Pattern(topic);

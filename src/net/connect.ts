@@ -8,7 +8,7 @@ import { tlsClientRule } from '../transport/tls/client.ts';
 import type { TlsClientOptions } from '../transport/tls/client.ts';
 import { secureClient } from '../transport/tls/handshake.ts';
 import type { Connection } from './connection.ts';
-import { openConnection } from './connection.ts';
+import { openConnection } from './open-connection.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointLike } from './endpoint.ts';
 import { interleave, race } from './happy-eyeballs.ts';

@@ -4,20 +4,21 @@ import type { Codec } from '../codec/codec.ts';
 import type { ProxyHeader } from '../codec/proxy-header.ts';
 import { makeEvt, none } from '../sync/evt.ts';
 import type { Evt } from '../sync/evt.ts';
-import type { Scope } from '../sync/scope.ts';
-import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel, Released } from '../transport/contract.ts';
+import type { TcpInfo } from '../transport/tcp-info.ts';
 import type { SecureChannel, TlsInfo } from '../transport/tls/handshake.ts';
 import { webStreams } from './adapters.ts';
 import type { WebStreams } from './adapters.ts';
+import { ownOf } from './bytes.ts';
 import type { CloseReason } from './close-reason.ts';
-import { watches } from './deadlines.ts';
 import { endOutput, abandonOutput, closeInput } from './half-close.ts';
 import { Chunks } from './chunks.ts';
+import { noWorker } from './hand-over.ts';
+import type { HandedOver } from './hand-over.ts';
 import type { ReadOptions } from './input.ts';
 import { Link } from './link.ts';
-import { openedOf, openingOf } from './opening.ts';
+import { openedOf } from './opening.ts';
 import { connectionStream } from './node-stream.ts';
 import type { ConnectionStream } from './node-stream.ts';
 import { lineOf, untilDelimiter } from './reading.ts';
@@ -37,34 +38,9 @@ export function link(connection: Connection): Link {
   return linkOf(connection);
 }
 
-/** A {@link Connection} on a channel, owned by `scope` when there is one. */
-export function openConnection(channel: Channel, settings: ConnectionSettings, scope: Scope | undefined): Connection {
-  const connection = create(channel, settings);
-  if (scope === undefined && settings.opening === null && !watches(settings.deadlines)) return connection;
-  const inside = linkOf(connection);
-  if (scope !== undefined) own(inside, scope);
-  inside.watchOver(settings.deadlines, 0);
-  if (settings.opening !== null) openingOf(inside, settings.opening);
-  return connection;
-}
-
-function own(inside: Link, scope: Scope): void {
-  const { channel } = inside;
-  try {
-    inside.life.disown = scope.own({
-      get what() {
-        return `connection from ${formatAddress(channel.remote)}`;
-      },
-      async drop() {
-        inside.destroy('drop', null);
-        await inside.closed;
-      },
-    });
-  } catch (error) {
-    inside.destroy('drop', null);
-    throw error;
-  }
-  inside.life.clock = scope.clock;
+/** A connection that nobody owns, in the state that its channel is in. */
+export function makeConnection(channel: Channel, settings: ConnectionSettings): Connection {
+  return create(channel, settings);
 }
 
 /**
@@ -247,7 +223,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
         if (typeof piece === 'string') return Buffer.from(piece, WRITTEN_UTF8);
         if (!(piece instanceof Uint8Array))
           throw wrong('writev', 'what is written must be bytes (Uint8Array) or strings');
-        return piece;
+        return ownOf(piece);
       }),
     );
   }
@@ -390,6 +366,18 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     this.#link.channel.set({ kind: 'keepAlive', on, delay });
   }
 
+  /** TCP_USER_TIMEOUT: milliseconds that sent data may go unacknowledged before the connection fails (ETIMEDOUT), 0 for the system's habit. Whether it could be set: on the native core, over TCP in the clear. */
+  setUserTimeout(milliseconds: number): boolean {
+    if (!Number.isInteger(milliseconds) || milliseconds < 0 || milliseconds > 2_147_483_647)
+      throw wrong('setUserTimeout', 'it must be whole milliseconds, from 0 to 2147483647');
+    return this.#link.channel.userTimeout?.(milliseconds) ?? false;
+  }
+
+  /** What the kernel knows about it (TCP_INFO): on the native core, over TCP in the clear, while it is open; else null. */
+  tcpInfo(): TcpInfo | null {
+    return this.#link.channel.tcpInfo?.() ?? null;
+  }
+
   /** Whether it keeps the process alive. On by default. */
   ref(on: boolean): void {
     this.#link.channel.ref(on);
@@ -402,6 +390,30 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   async release(): Promise<Released> {
     await this.flushed();
     return release(this.#link);
+  }
+
+  /**
+   * Hands the connection over to another worker of the parallel listener (`startParallel`), by its index, with what was read and not consumed, and a copy of `value`. There the handler is called with it, or the
+   * listener gives it, as if it had just come, but without handshakes: its PROXY header, effective client, age and permits are the same, and {@link Connection.handedOver} tells the value.
+   *
+   * The output is flushed first. Resolves when it is on its way: this object is over then, with the reason `released`. Callbacks are called no more from this call on. While the other worker is behind by `queue`
+   * (128) connections it waits, at most 10 seconds. A worker that dies on the way is stood in for by the next one that lives.
+   *
+   * `value`: plain data, as `v8.serialize` copies it, at most 1 MiB; `data` stays here. To be called by its own handler, or what that began, while it serves.
+   *
+   * Rejects, with the connection as it was: ERR_PORTSIDE_UNSUPPORTED under TLS, without the native core, under `dispatch: 'kernel'`, and in no worker; ERR_PORTSIDE_OPTIONS for a worker that is no index, and a
+   * value that can't be copied; ERR_PORTSIDE_LIMIT for one that is too large; ERR_PORTSIDE_STATE where no worker serves by that index now, the server is stopping, a direction was ended on this side, or handshakes are under way;
+   * ERR_PORTSIDE_READ_BUSY while a read waits, or a pipe or stream has it; ERR_PORTSIDE_TIMEOUT. And with what a write meets when the connection is over.
+   */
+  handOver(worker: number, value?: unknown): Promise<void> {
+    const { owner } = this.#link;
+    if (owner !== null) return owner.handOver(this, worker, value);
+    return Promise.reject(noWorker(this.#link));
+  }
+
+  /** How it came from another worker, and with what; null for one that was accepted here. */
+  get handedOver(): HandedOver | null {
+    return this.#link.life.arrival?.handedOver ?? null;
   }
 
   /**

@@ -5,6 +5,7 @@ import type { Address } from '../transport/address.ts';
 import type { CloseReason } from './close-reason.ts';
 import { deferred } from './deferred.ts';
 import type { Deferred } from './deferred.ts';
+import type { Arrival } from './hand-over.ts';
 import type { Opening } from './opening.ts';
 import type { Outlet } from './outlet.ts';
 
@@ -35,6 +36,8 @@ export class Life {
   /** The peer by its PROXY header, when it is not what the socket says. */
   remote: Address | null = null;
   proxy: ProxyHeader | null = null;
+  /** What it came with from another worker. */
+  arrival: Arrival | null = null;
 
   get closed(): Promise<CloseReason> {
     this.#closed ??= deferred();

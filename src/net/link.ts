@@ -4,7 +4,7 @@ import { currentClock } from '../sync/scope.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel, ChannelEnd, Sink } from '../transport/contract.ts';
-import { copyOf } from './bytes.ts';
+import { copyOf, give, ownOf } from './bytes.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
 import type { Consumer, Owner } from './consumer.ts';
@@ -75,9 +75,8 @@ export class Link implements Sink {
     this.received += bytes.length;
     if (this.#watchdog !== null) this.#watchdog.input();
     if ((this.state & INPUT_CLOSED) !== 0) return;
-    const own = borrowed ? copyOf(bytes) : bytes;
-    if (this.consumer !== null) this.consumer.data(this.connection, own);
-    else this.input.push(own);
+    if (this.consumer !== null) give(this.consumer, this.connection, bytes, borrowed);
+    else this.input.push(borrowed ? copyOf(bytes) : bytes);
     if ((this.state & WATCHED) !== 0) this.mayRest();
   }
 
@@ -277,8 +276,8 @@ export class Link implements Sink {
   write(bytes: Uint8Array): Promise<void> {
     if ((this.state & (OUTPUT_ENDED | OVER)) !== 0) return refusedWrite(this);
     const outlet = this.#life === null ? null : this.#life.outlet;
-    if (outlet !== null && outlet.corked) return outlet.keep(bytes);
-    const queued = this.channel.send(bytes);
+    if (outlet !== null && outlet.corked) return outlet.keep(ownOf(bytes));
+    const queued = this.channel.send(this.channel.takesLent === true ? bytes : ownOf(bytes));
     this.sent += bytes.length;
     if (this.#watchdog !== null) this.#watchdog.output();
     if (queued <= this.settings.highWaterMark) return DONE;

@@ -197,7 +197,7 @@ async function openingSettings(endpoint: Endpoint, options: ListenOptions): Prom
 }
 
 /** Whether an endpoint says in so many words that it is TCP, in the clear. */
-function saysTcp(endpoint: EndpointLike | undefined): boolean {
+export function saysTcp(endpoint: EndpointLike | undefined): boolean {
   if (typeof endpoint === 'string') return /^tcp:/iu.test(endpoint);
   return typeof endpoint === 'object' && 'kind' in endpoint && endpoint.kind === 'tcp';
 }

@@ -8,8 +8,8 @@ import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { Acceptor, Channel } from '../transport/contract.ts';
 import { troubleChannel } from './channels.ts';
-import { openConnection } from './connection.ts';
 import type { Connection } from './connection.ts';
+import { openConnection } from './open-connection.ts';
 import type { ConnectionSettings } from './settings.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 
@@ -51,10 +51,13 @@ export interface Feeder {
   trouble(error: PortsideError): void;
 }
 
+/** Is shown a connection that was just made; `handedOver`: another thread had it, and it is not new. */
+type Hello = (connection: Connection, handedOver: boolean) => void;
+
 let create: (parts: ListenerParts, scope: Scope | undefined) => Listener;
 let feed: (listener: Listener, feeder: Feeder) => Feed;
 let inside: (listener: Listener) => ConnectionSettings;
-let welcome: (listener: Listener, hello: (connection: Connection) => void) => void;
+let welcome: (listener: Listener, hello: Hello) => void;
 let shares: (listener: Listener) => readonly Acceptor[];
 
 /**
@@ -75,7 +78,7 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
   #turn = 0;
   #disown: (() => void) | null = null;
   #feeder: Feeder | null = null;
-  #hello: ((connection: Connection) => void) | null = null;
+  #hello: Hello | null = null;
   /** How many connections may wait for somebody to accept them. */
   readonly backlog: number;
 
@@ -289,8 +292,9 @@ export class Listener implements AsyncIterable<Connection>, AsyncDisposable {
   }
 
   #open(channel: Channel, scope: Scope | undefined): Connection {
+    const handedOver = (channel.letter ?? null) !== null;
     const connection = openConnection(channel, this.#settings, scope);
-    this.#hello?.(connection);
+    this.#hello?.(connection, handedOver);
     return connection;
   }
 
@@ -374,7 +378,7 @@ export function settingsOf(listener: Listener): ConnectionSettings {
 }
 
 /** Has every connection of a listener shown to somebody, just made, before whoever accepted it has it. */
-export function greet(listener: Listener, hello: (connection: Connection) => void): void {
+export function greet(listener: Listener, hello: Hello): void {
   welcome(listener, hello);
 }
 

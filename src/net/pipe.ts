@@ -23,6 +23,8 @@ class End implements Consumer {
   readonly #other: Link;
   /** Each direction waits for its own taker, or two ends could wait for each other. */
   readonly rests = false;
+  /** What is read is written at once, and kept by nobody here. */
+  readonly borrows = true;
   bytes = 0;
 
   constructor(from: Link, to: Link) {

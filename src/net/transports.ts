@@ -1,5 +1,6 @@
 import { PortsideError } from '../base/errors.ts';
 import type { Transport } from '../transport/contract.ts';
+import { loadNative } from '../transport/native/load.ts';
 import { nativeTransport } from '../transport/native/transport.ts';
 import { nodeTransport } from '../transport/node/transport.ts';
 
@@ -27,4 +28,22 @@ export function transportFor(choice: TransportChoice | undefined): Transport {
         { op: 'transport' },
       );
   }
+}
+
+/** The transport that is taken when nobody names one, and why it is not the native core. */
+export interface AutoTransport {
+  readonly name: string;
+  /** The native core can't be had here, for this reason; or it can, and is left until it is asked for; or it is what `auto` takes. */
+  readonly native:
+    | { readonly kind: 'missing'; readonly reason: string }
+    | { readonly kind: 'on-request' }
+    | { readonly kind: 'taken' };
+}
+
+/** What `auto` comes to where the program runs. Never throws. */
+export function autoTransport(): AutoTransport {
+  const { name } = transportFor('auto');
+  if (name === 'native') return { name, native: { kind: 'taken' } };
+  const native = loadNative();
+  return { name, native: 'reason' in native ? { kind: 'missing', reason: native.reason } : { kind: 'on-request' } };
 }

@@ -3,14 +3,16 @@ import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import type { Owner } from '../net/consumer.ts';
-import { isIdle } from '../net/idle.ts';
+import { noWorker } from '../net/hand-over.ts';
 import { listenOver } from '../net/listen.ts';
 import { greet, settingsOf } from '../net/listener.ts';
 import type { Listener } from '../net/listener.ts';
 import { Countdown } from '../server/countdown.ts';
 import type { Ending } from '../server/drain.ts';
+import { endByHand } from '../server/end-by-hand.ts';
+import type { EndByHand } from '../server/end-by-hand.ts';
 import type { ServerChanges } from '../server/options.ts';
-import { reasonName } from '../server/status.ts';
+import { connectionStatus, reasonName } from '../server/status.ts';
 import type { ConnectionStatus } from '../server/status.ts';
 import { currentClock } from '../sync/scope.ts';
 import type { Address } from '../transport/address.ts';
@@ -18,6 +20,7 @@ import type { Acceptor, Transport } from '../transport/contract.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { borrowedPermits } from './borrowed-permits.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
+import type { Departures } from './departures.ts';
 import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerLedgerEntry } from './protocol.ts';
 import type { Serving } from './serving.ts';
 import { untilTaken } from './taking.ts';
@@ -31,6 +34,7 @@ export class BareWorker implements Serving, Owner {
   readonly #permits: BorrowedPermits;
   readonly #acceptors: readonly Acceptor[];
   readonly #tally: Tally;
+  readonly #departures: Departures;
   readonly #clock = currentClock();
   readonly #ids = new Map<Connection, { readonly id: number; readonly at: number }>();
   #count = 0;
@@ -42,9 +46,13 @@ export class BareWorker implements Serving, Owner {
   readonly #late: { readonly count: number };
 
   /** Begins suspended. */
-  static async start(init: WorkerInit, base: Transport, tally: Tally): Promise<BareWorker> {
+  static async start(init: WorkerInit, base: Transport, tally: Tally, departures: Departures): Promise<BareWorker> {
     const [place] = init.places;
     if (place === undefined) throw new PortsideError('ERR_PORTSIDE_STATE', 'there is no place to listen on');
+    if (init.handOver !== null && init.handOver.homes !== null)
+      throw unsupported(
+        'it gives connections before their PROXY header tells where they belong by hash; export a handler instead',
+      );
     for (const other of init.places) {
       if (other.secure !== place.secure)
         throw unsupported('the endpoints differ in TLS; export a handler instead, or give the endpoints the same');
@@ -68,7 +76,7 @@ export class BareWorker implements Serving, Owner {
     }
     const listener = await listenOver(acceptors, place.options, place.secure);
     listener.suspend();
-    return new BareWorker(listener, permits, acceptors, late, tally);
+    return new BareWorker(listener, permits, acceptors, late, tally, departures);
   }
 
   private constructor(
@@ -77,19 +85,22 @@ export class BareWorker implements Serving, Owner {
     acceptors: readonly Acceptor[],
     late: { readonly count: number },
     tally: Tally,
+    departures: Departures,
   ) {
+    this.#departures = departures;
     this.#late = late;
     this.listener = listener;
     this.#permits = permits;
     this.#acceptors = acceptors;
     this.#tally = tally;
     const limited = acceptors.some((acceptor) => acceptor instanceof LimitedAcceptor);
-    greet(listener, (connection) => {
+    greet(listener, (connection, handedOver) => {
       if (!limited) permits.take();
       this.#count += 1;
-      this.#ids.set(connection, { id: this.#count, at: this.#clock.now() });
-      tally.accepted(connection);
       const inside = link(connection);
+      const age = handedOver ? (inside.life.arrival?.age ?? 0) : 0;
+      this.#ids.set(connection, { id: this.#count, at: this.#clock.now() - age });
+      tally.accepted(connection);
       inside.owner = this;
       if (inside.reason !== null) this.over(connection, inside.reason);
     });
@@ -102,6 +113,21 @@ export class BareWorker implements Serving, Owner {
     this.#tally.closed(connection, reasonName(reason));
     this.#permits.give();
     this.#drain?.gone(connection, known.id, reason, this.#ids.size);
+  }
+
+  async handOver(connection: Connection, worker: number, value: unknown): Promise<void> {
+    const known = this.#ids.get(connection);
+    if (known === undefined) throw noWorker(link(connection));
+    const left = (): void => {
+      this.#ids.delete(connection);
+      this.#tally.handedOver(connection);
+      this.#permits.give();
+      this.#drain?.moved(this.#ids.size);
+    };
+    const age = Math.max(0, this.#clock.now() - known.at);
+    // Its endpoints differ in nothing.
+    const departing = { place: 0, permits: [this.#permits], age, client: () => null, left };
+    await this.#departures.handOver(connection, worker, value, departing);
   }
 
   get addresses(): readonly Address[] {
@@ -158,12 +184,15 @@ export class BareWorker implements Serving, Owner {
 
   connections(): readonly ConnectionStatus[] {
     const now = this.#clock.now();
-    return [...this.#ids].map(([connection, { id, at }]) => {
-      const inside = link(connection);
-      const doing = inside.closing ? 'closing' : isIdle(inside) ? 'idle' : 'busy';
-      const { remote, bytesRead, bytesWritten, queuedBytes } = connection;
-      return { id, remote, age: now - at, doing, bytesRead, bytesWritten, queued: queuedBytes };
-    });
+    return [...this.#ids].map(([connection, { id, at }]) => connectionStatus(connection, id, now - at, true));
+  }
+
+  endConnections(ids: readonly number[], how: EndByHand): number {
+    const wanted = new Set(ids);
+    const found = [...this.#ids].filter(([, { id }]) => wanted.has(id));
+    const ends = ([connection]: (typeof found)[number]): boolean =>
+      endByHand(connection, how, true, (why) => link(connection).destroy('reset', why));
+    return found.filter(ends).length;
   }
 }
 
@@ -175,7 +204,7 @@ function unsupported(why: string): PortsideError {
 /** The end of connections that are the module's own: they are told, waited for, and ended at the deadline. */
 class BareDrain {
   readonly #began: number;
-  readonly #connections: number;
+  #connections: number;
   readonly #entries: WorkerLedgerEntry[] = [];
   readonly #counts: Record<Ending, number> = { finished: 0, idle: 0, forced: 0, failed: 0, detached: 0 };
   readonly #clock = currentClock();
@@ -199,6 +228,12 @@ class BareDrain {
     this.#counts[ending] += 1;
     const after = this.#clock.now() - this.#began;
     this.#entries.push({ id, remote: connection.remote, ending, reason: reasonName(reason), after });
+    if (left === 0) this.#settle();
+  }
+
+  /** One went to another worker, where its end is told. */
+  moved(left: number): void {
+    this.#connections -= 1;
     if (left === 0) this.#settle();
   }
 

@@ -65,6 +65,9 @@ export class BorrowedPermits implements PermitStore {
   #held = 0;
   /** Connections that arrived and whose permits have not gone back. */
   #arrived = 0;
+  /** The next permit that is given back is with the parent already, and the next of this client. */
+  #departs = false;
+  #departing: string | null = null;
   #closed = false;
   #order = 0;
   #scheduled = false;
@@ -141,7 +144,10 @@ export class BorrowedPermits implements PermitStore {
     if (this.#held === 0)
       throw new PortsideError('ERR_PORTSIDE_STATE', 'a permit was given back that was not taken', { op: 'give' });
     this.#held -= 1;
-    if (this.#handed) this.#giveHanded();
+    if (this.#departs) {
+      this.#departs = false;
+      this.#arrived -= 1;
+    } else if (this.#handed) this.#giveHanded();
     else this.#giveLeased();
     if (this.#closed) this.#finish();
   }
@@ -152,6 +158,20 @@ export class BorrowedPermits implements PermitStore {
    */
   arrived(): void {
     this.#arrived += 1;
+  }
+
+  /** A connection came from another worker, counted under its client. */
+  arrivedFor(client: string): void {
+    this.#clients.set(client, (this.#clients.get(client) ?? 0) + 1);
+  }
+
+  /**
+   * Where permits are handed: a connection goes to the parent, and has its permits with it. To be called in the turn in which it went, before they are given back here, which then tells
+   * nobody. `client`: under which it is counted; null where it is not.
+   */
+  depart(client: string | null): void {
+    this.#departs = true;
+    this.#departing = client;
   }
 
   /**
@@ -193,7 +213,8 @@ export class BorrowedPermits implements PermitStore {
     }
     if (has === 1) this.#clients.delete(client);
     else this.#clients.set(client, has - 1);
-    this.#post({ kind: 'giveFor', client });
+    if (client === this.#departing) this.#departing = null;
+    else this.#post({ kind: 'giveFor', client });
     if (this.#closed) this.#finish();
   }
 

@@ -1,3 +1,4 @@
+import { headOf } from '../net/hand-over.ts';
 import type { Address } from '../transport/address.ts';
 import type { Acceptor, AcceptorWatcher, Channel } from '../transport/contract.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
@@ -33,7 +34,11 @@ export class CountedArrivals implements Acceptor {
 
   take(): Channel | null {
     const channel = this.#inner.take();
-    if (channel !== null) for (const permits of this.#permits) permits.arrived();
+    if (channel === null) return null;
+    for (const permits of this.#permits) permits.arrived();
+    const letter = channel.letter ?? null;
+    const client = letter === null ? null : headOf(letter).client;
+    if (client !== null) this.#permits[0]?.arrivedFor(client);
     return channel;
   }
 

@@ -41,6 +41,8 @@ export class CrewWorker implements WorkerLoad {
   state: WorkerState = 'booting';
   /** Connections that the parent has given to it, but for those that came back. */
   given = 0;
+  /** Connections that it has handed over to others. */
+  handedOver = 0;
   #drained: Promise<WorkerLedger | null> | null = null;
   /** When its connections have to be over, and over how long idle ones are closed. */
   #end = Infinity;

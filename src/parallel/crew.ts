@@ -281,6 +281,7 @@ export class Crew {
       options: this.#serverOptions,
       beat,
       switchboard: ticket,
+      handOver: front.handOver,
       data,
     };
     const setting = defined({
@@ -292,6 +293,7 @@ export class Crew {
     });
     const ports: readonly MessagePort[] = transfer;
     const hears: ThreadHost = {
+      ready: (wayOut) => front.meet(worker, wayOut),
       failed: (error, more) => this.#host.failed(error, index, more),
       trouble: (error) => this.#host.trouble(error, index),
       line: (line) => this.#host.line(line),
@@ -331,6 +333,7 @@ export class Crew {
 
   async #retire(worker: CrewWorker, times: EndTimes): Promise<WorkerLedger | null> {
     this.#remove(worker);
+    this.#parts.front.again();
     return worker.drain({ ...times, settle: SETTLE });
   }
 

@@ -33,7 +33,8 @@ export type DispatchFunction = (peer: DispatchPeer, workers: readonly WorkerLoad
  *
  * - `round-robin`: to each in turn, in the order of the accepts; those that are gone or have no room are passed over.
  * - `least-busy`: to the one with the fewest connections; of several, to the one whose event loop was the least busy, to 5 %; of several, to the one with the lowest index.
- * - `hash`: always to the same for one client: an address, or the prefix that `hash` says (by rendezvous: when a worker goes, only its clients move, and they come back when it does).
+ * - `hash`: always to the same for one client: an address, or the prefix that `hash` says (by rendezvous: when a worker goes, only its clients move, and they come back when it does). Behind a proxy it goes by the
+ *   PROXY header, with the native core: the worker that reads it hands the connection on, before it is served.
  * - `kernel`: nobody dispatches; every worker listens on the port by itself (SO_REUSEPORT), and the kernel spreads the clients.
  * - a function.
  */
@@ -63,14 +64,13 @@ export function dispatcher<Load extends WorkerLoad>(
   failed: (error: unknown) => void,
 ): Dispatcher<Load> {
   if (typeof dispatch === 'function') return new ByFunction(dispatch, failed);
-  if (typeof dispatch === 'object') return new ByHash({ ...defaultClientPrefixes, ...defined(dispatch.hash) });
+  const prefixes = hashPrefixes(dispatch);
+  if (prefixes !== null) return new ByHash(prefixes);
   switch (dispatch) {
     case 'round-robin':
       return new RoundRobin();
-    case 'least-busy':
+    default:
       return { choose: (_peer, workers) => leastBusy(workers) };
-    case 'hash':
-      return new ByHash({ ipv4: 32, ipv6: 64 });
   }
 }
 
@@ -97,7 +97,8 @@ class RoundRobin<Load extends WorkerLoad> implements Dispatcher<Load> {
 /** Of event loops that are busy to nearly the same part, none is the busier one. */
 const STEPS = 20;
 
-function leastBusy<Load extends WorkerLoad>(workers: readonly Load[]): Load | null {
+/** The one with the fewest connections, as `least-busy` has it; null when nobody has room. */
+export function leastBusy<Load extends WorkerLoad>(workers: readonly Load[]): Load | null {
   let best: Load | null = null;
   for (const worker of workers) {
     if (!worker.room) continue;
@@ -119,18 +120,34 @@ class ByHash<Load extends WorkerLoad> implements Dispatcher<Load> {
   }
 
   choose({ remote }: DispatchPeer, workers: readonly Load[]): Load | null {
-    const key = hashOf(clientKey(remote, this.#prefixes));
-    let best: Load | null = null;
-    let most = -1;
-    for (const worker of workers) {
-      const weight = mix(key ^ mix(worker.index + 1));
-      if (weight <= most) continue;
-      best = worker;
-      most = weight;
-    }
+    const best = homeOf(remote, this.#prefixes, workers);
     // Another one would do, but would not be the same the next time.
     return best !== null && best.room ? best : null;
   }
+}
+
+/** The one of those that live where a client belongs by its hash; null when nobody lives. */
+export function homeOf<W extends { readonly index: number }>(
+  remote: Address,
+  prefixes: ClientPrefixes,
+  workers: Iterable<W>,
+): W | null {
+  const key = hashOf(clientKey(remote, prefixes));
+  let best: W | null = null;
+  let most = -1;
+  for (const worker of workers) {
+    const weight = mix(key ^ mix(worker.index + 1));
+    if (weight <= most) continue;
+    best = worker;
+    most = weight;
+  }
+  return best;
+}
+
+/** What clients are told apart by under `hash`; null under any other dispatch. */
+export function hashPrefixes(dispatch: Dispatch): ClientPrefixes | null {
+  if (dispatch === 'hash') return { ipv4: 32, ipv6: 64 };
+  return typeof dispatch === 'object' ? { ...defaultClientPrefixes, ...defined(dispatch.hash) } : null;
 }
 
 /** FNV-1a over the characters. */

@@ -2,8 +2,10 @@ import type { MessagePort } from 'node:worker_threads';
 import type { PortsideError } from '../base/errors.ts';
 import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
+import { headOf } from '../net/hand-over.ts';
 import { settingsOf } from '../net/listener.ts';
 import { Admission } from '../server/admission.ts';
+import type { ClientPrefixes } from '../server/client-key.ts';
 import { Endpoints } from '../server/endpoints.ts';
 import type { EndpointsHost, ShutdownAsk } from '../server/endpoints.ts';
 import type { Intake } from '../server/intake.ts';
@@ -12,13 +14,17 @@ import type { Refusal } from '../server/refusal.ts';
 import type { Clock } from '../sync/clock.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel } from '../transport/contract.ts';
-import type { Passage } from '../transport/passage.ts';
+import type { Passage, PassageTicket } from '../transport/passage.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import type { CrewWorker, Equipment } from './crew-worker.ts';
-import { dispatcher } from './dispatch.ts';
+import type { HandOverTicket } from './departures.ts';
+import { dispatcher, leastBusy } from './dispatch.ts';
 import type { Dispatch, Dispatcher } from './dispatch.ts';
+import { HandOvers } from './hand-overs.ts';
+import type { Passing } from './hand-overs.ts';
 import { PermitPool } from './permit-pool.ts';
 import type { Loan } from './permit-pool.ts';
+import { homesOf } from './plan.ts';
 import type { Plan } from './plan.ts';
 import type { WorkerPlace } from './protocol.ts';
 import { untilTaken } from './taking.ts';
@@ -34,6 +40,8 @@ export interface Front {
   readonly accepted: number | null;
   /** Connections that wait for a worker with room. */
   readonly held: number;
+  /** How often one worker has handed a connection over to another. */
+  readonly handedOver: number;
   /** Connections that were let in here and came to no worker: how many, by why they are over. */
   readonly ends: Readonly<Record<string, number>>;
   bind(called: AbortSignal, end: ShutdownAsk): Promise<void>;
@@ -44,6 +52,10 @@ export interface Front {
   resume(): void;
   /** Workers that are started from now on get these certificates, in the place of the option `tls`. */
   certify(tls: TlsServerOptions): void;
+  /** What workers know of one another to hand connections over; null where they can't. */
+  readonly handOver: HandOverTicket | null;
+  /** A worker could accept; `wayOut`: where connections come from that it hands over. */
+  meet(worker: CrewWorker, wayOut: PassageTicket | null): void;
   /** A worker of that index comes no more. */
   unequip(index: number): void;
   /** Looks again: limits have changed, or somebody has room. */
@@ -88,6 +100,7 @@ export class HandedFront implements Front, EndpointsHost {
   readonly endpoints: Endpoints<HandedFront>;
   readonly pool: PermitPool;
   accepted = 0;
+  handedOver = 0;
   readonly ends: Record<string, number> = {};
   readonly #host: FrontHost;
   readonly #plan: Plan;
@@ -100,6 +113,10 @@ export class HandedFront implements Front, EndpointsHost {
   #settling: Promise<void> | null = null;
   #end = Infinity;
   readonly #certificates: Certificates;
+  /** Clients of proxies are sent to where they belong by the workers; null: by nobody. */
+  readonly #homes: ClientPrefixes | null;
+  /** Null where the transport moves fresh connections only. */
+  readonly #handOvers: HandOvers | null;
 
   constructor(
     options: ServerOptions & { dispatch: Exclude<Dispatch, 'kernel'>; queue: number },
@@ -119,6 +136,8 @@ export class HandedFront implements Front, EndpointsHost {
       refused: (remote, refusal) => host.refused(remote, refusal),
       failed: (error) => host.report(error),
     });
+    this.#homes = homesOf(options.dispatch, plan);
+    this.#handOvers = plan.transport.flags.handOver ? this.#exchange() : null;
     const listen = plan.places.map(({ maxConnections, ...place }): EndpointOptions => {
       const own = maxConnections === undefined ? null : new PermitPool({ connections: maxConnections }, clock);
       this.#pools.push(own);
@@ -136,7 +155,11 @@ export class HandedFront implements Front, EndpointsHost {
   }
 
   get held(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + (this.#handOvers?.held ?? 0);
+  }
+
+  get handOver(): HandOverTicket | null {
+    return this.#handOvers?.ticket ?? null;
   }
 
   bind(called: AbortSignal, end: ShutdownAsk): Promise<void> {
@@ -183,12 +206,35 @@ export class HandedFront implements Front, EndpointsHost {
     this.again();
   }
 
+  meet(worker: CrewWorker, wayOut: PassageTicket | null): void {
+    if (wayOut !== null) this.#handOvers?.meet(worker, wayOut);
+  }
+
+  /** Those that workers hand over to one another; they have their permits, and have been counted. */
+  #exchange(): HandOvers {
+    const host = this.#host;
+    return new HandOvers(this.#plan.transport, this.#queue, this.#homes, {
+      get serving() {
+        return host.serving;
+      },
+      left: ({ place, client }, worker) => {
+        this.handedOver += 1;
+        worker.handedOver += 1;
+        worker.given -= 1;
+        worker.loan.takeBack(client);
+        worker.equipment.loans[place]?.takeBack();
+      },
+      pass: ({ channel, id, place, client }, worker) => this.#pass(worker, channel, id, place, client),
+      refuse: ({ channel, place, client }) => this.#refuse(channel, this.endpoints.intakes[place]!, client),
+      trouble: (error) => host.trouble(error),
+    });
+  }
+
   again(): void {
     this.#flush();
-    if (this.#waiting.length > 0) {
-      if (this.#closed && !this.#host.hope) this.#giveUp();
-      return;
-    }
+    this.#handOvers?.again();
+    if (this.#closed && this.held > 0 && !this.#host.hope) this.#giveUp();
+    if (this.#waiting.length > 0) return;
     for (const intake of this.endpoints.intakes) intake.again();
   }
 
@@ -196,24 +242,30 @@ export class HandedFront implements Front, EndpointsHost {
     const { equipment, loan } = worker;
     const ids: number[] = [];
     const back: Held[] = [];
+    const moved: Passing[] = [];
     for (const [place, passage] of equipment.passages.entries()) {
       for (const { id, channel } of passage.end()) {
         const intake = this.endpoints.intakes[place]!;
+        const letter = channel?.letter ?? null;
+        const { to, client } = letter === null ? { to: 0, client: null } : headOf(letter);
         worker.given -= 1;
-        loan.takeBack();
+        loan.takeBack(client);
         equipment.loans[place]?.takeBack();
         if (channel === null || channel.closed) {
           ids.push(id);
-          intake.give();
-        } else back.push({ channel, intake, id, place });
+          this.#free(intake, client);
+        } else if (letter === null) back.push({ channel, intake, id, place });
+        else moved.push({ channel, id, place, to, client });
       }
     }
     // They keep their permits.
     this.#waiting.unshift(...back.toSorted((a, b) => a.id - b.id));
+    for (const passing of moved) this.#handOvers?.pass(passing);
     return { lost: ids.length, ids };
   }
 
   reclaim(worker: CrewWorker): { lost: number; ids: readonly number[] } {
+    this.#handOvers?.part(worker);
     const { lost, ids } = this.withdraw(worker);
     const { closed, detached } = worker.sheet.read();
     this.discard(worker.equipment);
@@ -227,6 +279,7 @@ export class HandedFront implements Front, EndpointsHost {
   }
 
   async close(): Promise<void> {
+    this.#handOvers?.close();
     await this.endpoints.close();
   }
 
@@ -235,8 +288,8 @@ export class HandedFront implements Front, EndpointsHost {
     this.#end = Math.min(this.#end, performance.now() + within);
     this.again();
     this.#settling ??= untilTaken({
-      waits: () => this.#waiting.length > 0,
-      taken: () => this.#waiting.length,
+      waits: () => this.#waiting.length > 0 || this.#handOvers?.busy === true,
+      taken: () => this.held,
       goesOn: () => performance.now() < this.#end,
     }).then(() => this.#giveUp());
     return this.#settling;
@@ -244,11 +297,20 @@ export class HandedFront implements Front, EndpointsHost {
 
   /** Nobody is left who could serve those that wait. */
   #giveUp(): void {
-    for (const { channel, intake } of this.#waiting.splice(0)) {
-      intake.give();
-      this.admission.refuse(channel, { kind: 'stopping' }, channel.remote, intake.clear);
-      this.#ended('refused');
-    }
+    for (const { channel, intake } of this.#waiting.splice(0)) this.#refuse(channel, intake, null);
+    this.#handOvers?.giveUp();
+  }
+
+  #refuse(channel: Channel, intake: Intake, client: string | null): void {
+    this.#free(intake, client);
+    this.admission.refuse(channel, { kind: 'stopping' }, channel.remote, intake.clear);
+    this.#ended('refused');
+  }
+
+  /** Gives the permits of a connection back that is no worker's. */
+  #free(intake: Intake, client: string | null): void {
+    intake.give();
+    if (client !== null) this.pool.giveFor(client);
   }
 
   #ended(reason: string): void {
@@ -296,25 +358,32 @@ export class HandedFront implements Front, EndpointsHost {
   }
 
   #hand(channel: Channel, id: number, place: number): boolean {
-    const worker = this.#dispatcher.choose(channel, this.#host.serving);
-    if (worker === null) return false;
+    const { serving } = this.#host;
+    // Of who comes by a proxy it is not known yet who it is.
+    const unknown = this.#homes !== null && this.endpoints.intakes[place]!.passesOn(channel.remote);
+    const worker = unknown ? leastBusy(serving) : this.#dispatcher.choose(channel, serving);
+    return worker !== null && this.#pass(worker, channel, id, place, null);
+  }
+
+  #pass(worker: CrewWorker, channel: Channel, id: number, place: number, client: string | null): boolean {
     try {
-      if (!worker.equipment.passages[place]!.give(channel, id)) return channel.closed && this.#drop(place, 'reset');
+      if (!worker.equipment.passages[place]!.give(channel, id))
+        return channel.closed && this.#drop(place, 'reset', client);
     } catch (error) {
       // One client's, and nobody else's: no memory for what came with it, or a transport that can't carry it.
       channel.destroy('reset');
       this.#host.report(error);
-      return this.#drop(place, 'failed');
+      return this.#drop(place, 'failed', client);
     }
     worker.given += 1;
-    worker.loan.handed();
+    worker.loan.handed(client);
     worker.equipment.loans[place]?.handed();
     return true;
   }
 
   /** A client that was over before it could be handed on, or can't be. */
-  #drop(place: number, reason: string): boolean {
-    this.endpoints.intakes[place]!.give();
+  #drop(place: number, reason: string, client: string | null): boolean {
+    this.#free(this.endpoints.intakes[place]!, client);
     this.#ended(reason);
     return true;
   }

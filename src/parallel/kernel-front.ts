@@ -40,6 +40,8 @@ export class KernelFront implements Front, EndpointsHost {
   readonly endpoints: Endpoints<KernelFront>;
   readonly accepted = null;
   readonly held = 0;
+  readonly handedOver = 0;
+  readonly handOver = null;
   readonly ends: Readonly<Record<string, number>> = {};
   readonly #host: FrontHost;
   readonly #plan: Plan;
@@ -134,6 +136,8 @@ export class KernelFront implements Front, EndpointsHost {
   }
 
   again(): void {}
+
+  meet(): void {}
 
   withdraw(): { lost: number; ids: readonly number[] } {
     return { lost: 0, ids: [] };

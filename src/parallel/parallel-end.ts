@@ -1,7 +1,8 @@
-import type { Clock } from '../sync/clock.ts';
 import { Countdown } from '../server/countdown.ts';
 import type { DrainTimes, StopWanted } from '../server/drain.ts';
 import type { Given } from '../server/options.ts';
+import type { EndingStatus } from '../server/status.ts';
+import type { Clock } from '../sync/clock.ts';
 import type { Crew } from './crew.ts';
 import type { Front } from './front.ts';
 import { addLedgers } from './ledger.ts';
@@ -43,6 +44,15 @@ export class ParallelEnd {
   /** Whether it has begun. */
   get begun(): boolean {
     return this.#wanted !== null;
+  }
+
+  /** How long it goes on already, and will go on at most; null before it has begun. */
+  get ending(): EndingStatus | null {
+    if (this.#wanted === null) return null;
+    const { began, lead, grace } = this.#wanted;
+    const now = this.#parts.clock.now();
+    const at = this.#closing ? this.#at : now + Math.min(this.#lead.left, lead) + grace;
+    return { since: now - began, left: Math.max(0, at - now) };
   }
 
   /** Begins it, or hastens it where the times are shorter. */

@@ -3,6 +3,9 @@ import { PortsideError } from '../base/errors.ts';
 import { check, checkValue, integer, milliseconds, table } from '../base/options.ts';
 import type { DrainTimes } from '../server/drain.ts';
 import type { ServerState } from '../server/events.ts';
+import type { EndByHand } from '../server/end-by-hand.ts';
+import { Limits } from '../server/limits.ts';
+import type { ServerLimits } from '../server/limits.ts';
 import { changesTable, endTable } from '../server/options.ts';
 import type { DrainOptions, Given, ServerChanges } from '../server/options.ts';
 import type { Refusal } from '../server/refusal.ts';
@@ -14,23 +17,26 @@ import type { Clock } from '../sync/clock.ts';
 import { toEvt } from '../sync/evt.ts';
 import type { Evt } from '../sync/evt.ts';
 import { tellListeners } from '../sync/listeners.ts';
-import { currentClock, currentScope } from '../sync/scope.ts';
+import { currentClock } from '../sync/scope.ts';
 import type { Address } from '../transport/address.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { Crew } from './crew.ts';
 import type { WorkerEvent } from './crew.ts';
 import type { CrewWorker } from './crew-worker.ts';
+import { connectionsOf, endConnections } from './connections.ts';
+import type { AskOptions, WorkerConnectionName } from './connections.ts';
 import type { Front } from './front.ts';
 import { frontOf } from './front-of.ts';
 import type { ParallelLedger } from './ledger.ts';
 import { parallelTable } from './options.ts';
 import type { ParallelOptions } from './options.ts';
+import { ownedByScope } from './owned.ts';
 import { PermitPool } from './permit-pool.ts';
 import { ParallelEnd } from './parallel-end.ts';
 import type { ParallelServerEvents, Reloaded } from './parallel-events.ts';
 import { hostOf, hrefOf, planOf } from './plan.ts';
 import type { Plan } from './plan.ts';
-import { connectionsOf, countsOf } from './status.ts';
+import { countsOf } from './status.ts';
 import type { ParallelStatus, WorkerConnection } from './status.ts';
 import { Switchboard } from './switchboard.ts';
 import type { WorkerChannel } from './worker-channel.ts';
@@ -56,7 +62,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   readonly #switchboard = new Switchboard();
   readonly #over = Promise.withResolvers<ParallelLedger>();
   #state: ServerState = 'starting';
-  #times: DrainTimes;
+  readonly #limits: Limits;
   #startedAt = 0;
   #stoppedAt = 0;
   #errors = 0;
@@ -86,7 +92,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
     this.options = Object.freeze({ ...options });
     this.#clock = currentClock();
     this.#plan = plan;
-    this.#times = { lead: options.lead ?? 0, grace: options.grace ?? 10_000, spread: options.spread ?? 0 };
+    this.#limits = new Limits(options);
     this.dead = toEvt(this.#over.promise);
     const { maxConnections = 10_000, maxPerClient = Infinity } = options;
     this.#pool = new PermitPool({ connections: maxConnections, perClient: maxPerClient }, this.#clock);
@@ -168,6 +174,11 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
     return this.#front.backlogIsKernel;
   }
 
+  /** What `set` changes, as it is now. */
+  get limits(): ServerLimits {
+    return this.#limits.read(this.#pool.store);
+  }
+
   /** Where any connection asks for its end; null without. Readable after the end. */
   get shutdownAddress(): Address | null {
     return this.#front.endpoints.shutdown?.listener.address ?? null;
@@ -182,15 +193,19 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   status(): ParallelStatus {
     const { state, ready, shutdownAddress } = this;
     const uptime = (this.stopped ? this.#stoppedAt : this.#clock.now()) - this.#startedAt;
-    const parts = { front: this.#front, crew: this.#crew, pool: this.#pool };
     const own = { errors: this.#errors, troubles: this.#troubles };
-    return { state, ready, uptime, shutdownAddress, ...countsOf({ ...parts, ...own }) };
+    const counts = countsOf({ front: this.#front, crew: this.#crew, pool: this.#pool, ...own });
+    return { state, ready, uptime, shutdownAddress, ending: this.#end.ending, ...counts };
   }
 
   /** The open connections of all workers, as they tell them; of one that does not answer within `timeout` milliseconds there are none. */
-  async connections(options?: { timeout?: number | undefined }): Promise<readonly WorkerConnection[]> {
-    const { timeout = 1_000 }: { timeout?: number | undefined } = check(waitTable, options);
-    return connectionsOf(this.#crew, this.#clock, timeout);
+  connections(options?: AskOptions): Promise<readonly WorkerConnection[]> {
+    return connectionsOf(this.#crew, this.#clock, options);
+  }
+
+  /** As `Server.closeConnections`, in whichever workers they are; those of a worker that does not answer in time are not counted. */
+  closeConnections(names: readonly WorkerConnectionName[], how?: EndByHand, options?: AskOptions): Promise<number> {
+    return endConnections(this.#crew, names, how, this.#clock, options);
   }
 
   /** The parent's end of a channel of the workers: see `channel()`. */
@@ -264,18 +279,17 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
    */
   drain(options?: DrainOptions): Promise<ParallelLedger> {
     const { signal, given, ...times }: DrainOptions = check(endTable, options);
-    const { lead = this.#times.lead, grace = this.#times.grace, spread = this.#times.spread } = times;
     const now = (): void => void this.stop({ grace: 0 });
     if (signal?.aborted === true) return this.stop({ grace: 0, given });
     signal?.addEventListener('abort', now, { once: true });
-    const done = this.#drain({ lead, grace, spread: Math.min(spread, grace) }, given);
+    const done = this.#drain(this.#limits.timesOf(times), given);
     void done.then(() => signal?.removeEventListener('abort', now));
     return done;
   }
 
   /** The short form of {@link ParallelServer.drain}, without a lead. Idempotent; a second call can only make the time shorter. */
   stop(options?: { grace?: number | undefined; given?: Given | undefined }): Promise<ParallelLedger> {
-    return this.drain({ ...options, lead: 0, spread: options?.grace === 0 ? 0 : this.#times.spread });
+    return this.drain({ ...options, lead: 0, spread: options?.grace === 0 ? 0 : this.#limits.spread });
   }
 
   /** Whether it has stopped within `timeout` milliseconds; by default it waits as long as it takes. */
@@ -308,8 +322,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   }
 
   async #reload(): Promise<Reloaded> {
-    const { grace, spread } = this.#times;
-    const { done } = await this.#crew.replace({ grace, spread });
+    const { done } = await this.#crew.replace(this.#limits.timesOf({}));
     const seamless = this.way !== 'bound';
     const why = seamless
       ? null
@@ -322,18 +335,13 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
     checkValue('resize', 'count', countRule, count);
     if (this.#end.begun) throw this.#isOver('resize');
     await this.#reloading?.catch(() => {});
-    const { grace, spread } = this.#times;
-    await this.#crew.resize(count, { grace, spread });
+    await this.#crew.resize(count, this.#limits.timesOf({}));
   }
 
   /** As `Server.set`, in the parent and in all workers, those too that are started later. Throws ERR_PORTSIDE_OPTIONS, and then changes nothing. */
   set(changes: ServerChanges): void {
-    const { deadlines, lead, grace, spread, ...admission }: ServerChanges = check(changesTable, changes);
-    this.#times = {
-      lead: lead ?? this.#times.lead,
-      grace: grace ?? this.#times.grace,
-      spread: spread ?? this.#times.spread,
-    };
+    const { deadlines, ...admission }: ServerChanges = check(changesTable, changes);
+    this.#limits.set(changes);
     this.#front.admission.set(admission);
     const inWorkers = workerChanges({ ...admission, deadlines }, this.options);
     if (Object.keys(inWorkers).length > 0) {
@@ -354,18 +362,12 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   // ---- inside ----
 
   #own(called: AbortController): void {
-    const scope = currentScope();
-    if (scope === undefined) return;
-    this.#disown = scope.own({
-      what: `parallel listener on ${this.addresses.length} addresses`,
-      drop: async () => {
-        const off = new PortsideError('ERR_PORTSIDE_ABORTED', 'its scope was closed while it was starting', {
-          op: 'start',
-        });
-        if (this.#booted) void this.stop({ grace: 0 });
-        else called.abort(off);
-        await this.#over.promise;
-      },
+    this.#disown = ownedByScope(`parallel listener on ${this.addresses.length} addresses`, async () => {
+      const why = 'its scope was closed while it was starting';
+      const off = new PortsideError('ERR_PORTSIDE_ABORTED', why, { op: 'start' });
+      if (this.#booted) void this.stop({ grace: 0 });
+      else called.abort(off);
+      await this.#over.promise;
     });
   }
 

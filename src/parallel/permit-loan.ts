@@ -33,14 +33,14 @@ export interface Loan {
   readonly unused: number;
   /**
    * A permit that the parent's `take()` gave goes with a connection to this worker. To be called in the turn in which the connection is given away.
-   * Throws ERR_PORTSIDE_STATE when the parent has taken none, the permits are leased, or the loan has ended; the permit stays the parent's then.
+   * Throws ERR_PORTSIDE_STATE when the parent has taken none, the permits are leased, or the loan has ended; the permit stays the parent's then. `client`: under which it is counted already.
    */
-  handed(): void;
+  handed(client?: string | null): void;
   /**
    * A connection that was handed comes back, as the worker never took it: its permit is the parent's again, as if just taken. To be called before {@link Loan.end}, which
-   * frees what is left. Throws ERR_PORTSIDE_STATE when none is handed, or the loan has ended.
+   * frees what is left. Throws ERR_PORTSIDE_STATE when none is handed, or the loan has ended. `client`: under which it stays counted.
    */
-  takeBack(): void;
+  takeBack(client?: string | null): void;
   /** The worker is gone: all its permits come back, and its clients have as many connections less. How many permits those were; 0 at the second call. */
   end(): number;
 }
@@ -103,19 +103,21 @@ export class Lent implements Loan {
     return this.#waits !== null;
   }
 
-  handed(): void {
+  handed(client: string | null = null): void {
     if (this.#ended || this.mode === 'leased') throw unfit('permits are not handed to this worker');
     if (this.#lender.own === 0) throw unfit('a permit was handed that was not taken');
     this.#lender.own -= 1;
     this.#out += 1;
+    if (client !== null) this.#clients.set(client, (this.#clients.get(client) ?? 0) + 1);
     if (this.#out > FULL_CELL) this.collect();
   }
 
-  takeBack(): void {
+  takeBack(client: string | null = null): void {
     this.collect();
     if (this.#ended || this.mode === 'leased' || this.#out === 0) throw unfit('no permit is handed to this worker');
     this.#out -= 1;
     this.#lender.own += 1;
+    if (client !== null) this.#uncount(client);
   }
 
   /** Says what becomes of permits that are given, and then looks what was given before it was heard. */
@@ -233,10 +235,14 @@ export class Lent implements Loan {
   }
 
   #giveFor(client: string): void {
+    this.#uncount(client);
+    this.#lender.book.giveFor(client);
+  }
+
+  #uncount(client: string): void {
     const has = this.#clients.get(client) ?? 0;
     if (has > 1) this.#clients.set(client, has - 1);
     else this.#clients.delete(client);
-    this.#lender.book.giveFor(client);
   }
 
   /** Its worker has closed its end, or is going: what it has not in use can be had, and nothing more is granted. The rest is told by the end. */

@@ -3,7 +3,8 @@ import { pathToFileURL } from 'node:url';
 import { PortsideError } from '../base/errors.ts';
 import { OptionsError } from '../base/options.ts';
 import { parseEndpoint } from '../net/endpoint.ts';
-import { listenEndpoint } from '../net/listen.ts';
+import { listenEndpoint, saysTcp } from '../net/listen.ts';
+import type { ClientPrefixes } from '../server/client-key.ts';
 import { placesOf } from '../server/options.ts';
 import type { EndpointOptions, ServerOptions } from '../server/options.ts';
 import type { Transport } from '../transport/contract.ts';
@@ -12,6 +13,8 @@ import { nativeTransport } from '../transport/native/transport.ts';
 import { nodeTransport } from '../transport/node/transport.ts';
 import { TlsServerContext } from '../transport/tls/context.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { hashPrefixes } from './dispatch.ts';
+import type { Dispatch } from './dispatch.ts';
 import type { ParallelOptions } from './options.ts';
 import { checkTravel } from './travel.ts';
 
@@ -134,9 +137,14 @@ function checkHanded(options: ParallelOptions, places: readonly EndpointOptions[
   }
   const proxied = places.some(({ proxy }) => proxy !== undefined);
   const hashed = options.dispatch === 'hash' || typeof options.dispatch === 'object';
-  if (proxied && hashed) {
+  if (proxied && hashed && !flags.handOver) {
     throw unsupported(
-      `hash goes by the address of the socket, which behind a proxy is the proxy's for all; say round-robin or least-busy, and limit clients by maxPerClient, which knows them by their PROXY header`,
+      `hash goes by the address of the socket, which behind a proxy is the proxy's for all, unless the native core moves connections once their PROXY header was read (it ${nativeReason()}); say round-robin or least-busy, and limit clients by maxPerClient, which knows them by their PROXY header`,
+    );
+  }
+  if (hashed && places.some((place) => place.proxy !== undefined && isSecure(place))) {
+    throw unsupported(
+      `hash behind a proxy moves connections once they are open, and those under TLS can't be moved; have the proxy end TLS, or say round-robin or least-busy`,
     );
   }
   if (proxied && options.rate !== undefined && options.rate !== null) {
@@ -161,6 +169,11 @@ function isTcp(place: EndpointOptions): boolean {
   return kind === 'tcp' || kind === 'tls';
 }
 
+/** Whether connections begin with the handshake of TLS. */
+function isSecure(place: EndpointOptions): boolean {
+  return place.tls !== undefined && !saysTcp(place.endpoint);
+}
+
 function isPath(place: EndpointOptions): boolean {
   const { endpoint, path } = place;
   if (path !== undefined) return true;
@@ -179,6 +192,11 @@ function wrong(path: string, message: string): OptionsError {
 export function hrefOf(module: string | URL): string {
   if (module instanceof URL) return module.href;
   return /^(?:file|data|node|https?):/u.test(module) ? module : pathToFileURL(module).href;
+}
+
+/** What clients are told apart by where it is the workers who see that one belongs to another of them: under `hash` behind a proxy; else null. */
+export function homesOf(dispatch: Dispatch, { places }: Plan): ClientPrefixes | null {
+  return places.some(({ proxy }) => proxy !== undefined) ? hashPrefixes(dispatch) : null;
 }
 
 /** The host that was given first. */

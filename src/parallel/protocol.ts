@@ -1,10 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Ledger, LedgerEntry } from '../server/drain.ts';
+import type { EndByHand } from '../server/end-by-hand.ts';
 import type { EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
 import type { ConnectionStatus } from '../server/status.ts';
 import type { Address } from '../transport/address.ts';
 import type { PassageTicket } from '../transport/passage.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import type { HandOverTicket } from './departures.ts';
 import type { PermitTicket } from './permit-pool.ts';
 import type { RemoteError } from './remote-error.ts';
 import type { SwitchboardTicket } from './switchboard.ts';
@@ -69,6 +71,8 @@ export interface WorkerInit {
   /** Milliseconds between two beats. */
   readonly beat: number;
   readonly switchboard: SwitchboardTicket;
+  /** Null where connections that are served can't go to other workers. */
+  readonly handOver: HandOverTicket | null;
   readonly control: MessagePort;
   readonly data: unknown;
 }
@@ -98,6 +102,11 @@ export interface Questions {
   reloadTls: { readonly ask: TlsServerOptions | null; readonly answer: null };
   set: { readonly ask: ServerChanges; readonly answer: null };
   connections: { readonly ask: null; readonly answer: readonly ConnectionStatus[] };
+  /** Answered by how many of them there were. */
+  endConnections: {
+    readonly ask: { readonly ids: readonly number[]; readonly how: EndByHand };
+    readonly answer: number;
+  };
 }
 
 /** The name of a question. */
@@ -107,6 +116,8 @@ export type Question = keyof Questions;
 export type ToWorker =
   | { readonly kind: 'go' }
   | { readonly kind: 'suspend' }
+  /** Who waits to hand a connection over looks again. */
+  | { readonly kind: 'room' }
   | { readonly kind: 'resume' }
   /** Its work is done: nothing of ours keeps its thread any more. */
   | { readonly kind: 'leave' }
@@ -114,7 +125,8 @@ export type ToWorker =
 
 /** Worker to parent. */
 export type ToParent =
-  | { readonly kind: 'ready'; readonly addresses: readonly Address[] }
+  /** `wayOut`: by which it hands connections over. */
+  | { readonly kind: 'ready'; readonly addresses: readonly Address[]; readonly wayOut: PassageTicket | null }
   | { readonly kind: 'failed'; readonly error: RemoteError }
   | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'refused'; readonly id: number; readonly error: RemoteError }

@@ -24,7 +24,16 @@ export interface Received<Data = unknown> {
 
 /** What a thread was started as; by a symbol of the process's, so that a second copy of the package finds it too. */
 export interface WorkerHome {
+  readonly place: WorkerPosition;
   receive(): Promise<Received>;
+}
+
+/** Which of the workers of a parallel listener a thread is. */
+export interface WorkerPosition {
+  /** From 0. */
+  readonly index: number;
+  /** How many there were to be when it was started. */
+  readonly count: number;
 }
 
 const key: unique symbol = Symbol.for('portside.worker') as never;
@@ -47,4 +56,9 @@ export function receiveConnections<Data = unknown>(): Promise<Received<Data>> {
   if (home !== undefined) return home.receive() as Promise<Received<Data>>;
   const why = 'this thread is not a worker of startParallel, which alone gives connections to receive';
   return Promise.reject(new PortsideError('ERR_PORTSIDE_STATE', why, { op: 'receiveConnections' }));
+}
+
+/** Which of the workers of {@link startParallel} this thread is; null in a thread that is none. For {@link Connection.handOver}, and for what each worker does for a share of the clients. */
+export function thisWorker(): WorkerPosition | null {
+  return (globalThis as Global)[key]?.place ?? null;
 }

@@ -1,4 +1,6 @@
 import { isPortsideError } from '../base/errors.ts';
+import { acceptorsOf } from '../net/listener.ts';
+import type { EndByHand } from '../server/end-by-hand.ts';
 import type { Handler } from '../server/handler.ts';
 import type { EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
 import { createServer, observeServer } from '../server/server.ts';
@@ -10,6 +12,7 @@ import type { Acceptor, Transport } from '../transport/contract.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { borrowedPermits } from './borrowed-permits.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
+import type { Departures } from './departures.ts';
 import type { WorkerOptions } from './options.ts';
 import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerPlace } from './protocol.ts';
 import type { Serving } from './serving.ts';
@@ -43,10 +46,13 @@ export class ServedWorker implements Serving {
     init: WorkerInit,
     base: Transport,
     tally: Tally,
+    departures: Departures,
     report: Report,
   ): Promise<ServedWorker> {
     const permits = borrowedPermits(init.permits);
     const acceptors: Acceptor[] = [];
+    /** Where the permits of each place are from. */
+    const stores: (readonly BorrowedPermits[])[] = [];
     const late = { count: 0 };
     const turnedAway = (): void => {
       late.count += 1;
@@ -58,13 +64,22 @@ export class ServedWorker implements Serving {
       ...linesOf(init, report),
       permits,
       listen: init.places.map((place) =>
-        placeOf(place, base, permits, turnedAway, (acceptor) => acceptors.push(acceptor)),
+        placeOf(place, base, permits, turnedAway, (acceptor, of) => {
+          acceptors.push(acceptor);
+          stores.push(of);
+        }),
       ),
     };
     const server = createServer(handler, options);
     // Where clients were not counted, those that are in are from now on.
     permits.onLimits = ({ perClient }) => server.set({ maxPerClient: perClient });
-    observeServer(server, tally);
+    observeServer(server, tally, {
+      handOver: (connection, worker, value, { intake, ...leaving }) => {
+        const place = acceptors.indexOf(acceptorsOf(intake.listener)[0]!);
+        return departures.handOver(connection, worker, value, { ...leaving, place, permits: stores[place]! });
+      },
+      homeOf: (connection) => departures.homeOf(connection),
+    });
     server.on('error', (error, connection) => report.failed(error, connection?.remote));
     server.on('trouble', (error) => report.trouble(error));
     server.on('state', (state) => {
@@ -147,6 +162,10 @@ export class ServedWorker implements Serving {
   connections(): readonly ConnectionStatus[] {
     return this.#server.status({ connections: true }).connections ?? [];
   }
+
+  endConnections(ids: readonly number[], how: EndByHand): number {
+    return this.#server.closeConnections(ids, how);
+  }
 }
 
 /** Lines of several workers are told apart by their prefix. */
@@ -162,12 +181,14 @@ function placeOf(
   base: Transport,
   permits: BorrowedPermits,
   turnedAway: () => void,
-  opened: (acceptor: Acceptor) => void,
+  opened: (acceptor: Acceptor, stores: readonly BorrowedPermits[]) => void,
 ): EndpointOptions {
   const { source, address, secure, options } = place;
   const own = place.permits === null ? null : borrowedPermits(place.permits);
   const stores = own === null ? [permits] : [permits, own];
-  const transport = new WorkerTransport(base, source, address, stores, turnedAway, opened);
+  const transport = new WorkerTransport(base, source, address, stores, turnedAway, (acceptor) =>
+    opened(acceptor, stores),
+  );
   return {
     ...options,
     endpoint: endpointOf(address, secure),

@@ -1,3 +1,4 @@
+import type { EndByHand } from '../server/end-by-hand.ts';
 import type { ServerChanges } from '../server/options.ts';
 import type { ConnectionStatus } from '../server/status.ts';
 import type { Address } from '../transport/address.ts';
@@ -16,4 +17,6 @@ export interface Serving {
   /** Takes whom it was given already, accepts no more, and ends the connections. A further call hastens the first. */
   drain(times: WorkerDrain): Promise<WorkerLedger>;
   connections(): readonly ConnectionStatus[];
+  /** Ends some of them, and gives how many of those there were. */
+  endConnections(ids: readonly number[], how: EndByHand): number;
 }

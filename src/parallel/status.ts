@@ -1,12 +1,10 @@
 import type { RefusalKind } from '../server/refusal.ts';
 import type { ConnectionStatus, ServerStatus } from '../server/status.ts';
-import type { Clock } from '../sync/clock.ts';
 import type { Crew } from './crew.ts';
 import type { CrewWorker, WorkerState } from './crew-worker.ts';
 import type { Front } from './front.ts';
 import type { PermitPool } from './permit-pool.ts';
 import { addCounts, noCounts } from './tally.ts';
-import { within } from './within.ts';
 
 /** What one worker does now and did so far. */
 export interface WorkerStatus {
@@ -18,7 +16,10 @@ export interface WorkerStatus {
   readonly connections: number;
   /** Connections that are on their way to it. */
   readonly waiting: number;
+  /** Those that it took, also from other workers. */
   readonly accepted: number;
+  /** Connections that it handed over to other workers. */
+  readonly handedOver: number;
   /** Bytes that its connections read and wrote, as of a quarter of a second ago. */
   readonly bytesRead: number;
   readonly bytesWritten: number;
@@ -34,15 +35,17 @@ export interface WorkerStatus {
 export interface WorkerConnection extends ConnectionStatus {
   /** The worker that has it. */
   readonly worker: number;
+  /** That worker's thread. */
+  readonly threadId: number;
 }
 
 /** What a parallel listener does now and did so far: over all workers, those too that are gone. */
-export interface ParallelStatus extends Omit<ServerStatus, 'connections' | 'opening' | 'refused'> {
+export interface ParallelStatus extends Omit<ServerStatus, 'connections' | 'opening' | 'refused' | 'handedOver'> {
+  /** How often a connection went from one worker to another. It stays active: each is accepted, and over, once. */
+  readonly handedOver: number;
   readonly refused: Readonly<Record<RefusalKind, number>>;
   /** Connections that were let in and that no worker has taken yet. Part of `active`. */
   readonly queued: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
   /** How often workers were started in the place of others that died. */
   readonly restarts: number;
   /** Those whose threads have not ended, by index; after a reload those that leave among them. */
@@ -66,7 +69,7 @@ export function countsOf({
   pool,
   errors,
   troubles,
-}: StatusParts): Omit<ParallelStatus, 'state' | 'ready' | 'uptime' | 'shutdownAddress'> {
+}: StatusParts): Omit<ParallelStatus, 'state' | 'ready' | 'uptime' | 'shutdownAddress' | 'ending'> {
   const counts = noCounts();
   addCounts(counts, crew.past);
   for (const { sheet } of crew.all) addCounts(counts, sheet.read());
@@ -88,6 +91,7 @@ export function countsOf({
     accepted,
     closed: accepted - active - detached,
     detached,
+    handedOver: front.handedOver,
     errors: counts.errors + errors,
     troubles: counts.troubles + troubles,
     refused,
@@ -100,7 +104,7 @@ export function countsOf({
 }
 
 function statusOf(worker: CrewWorker, crew: Crew): WorkerStatus {
-  const { index, thread, state, waiting, connections, utilization, heap, sheet } = worker;
+  const { index, thread, state, waiting, connections, handedOver, utilization, heap, sheet } = worker;
   const { accepted, bytesRead, bytesWritten } = sheet.read();
   return {
     index,
@@ -109,22 +113,11 @@ function statusOf(worker: CrewWorker, crew: Crew): WorkerStatus {
     connections: connections - waiting,
     waiting,
     accepted,
+    handedOver,
     bytesRead,
     bytesWritten,
     utilization,
     heap,
     restarts: crew.restartsOf(index),
   };
-}
-
-/** The connections of all workers, as these tell them; of one that does not answer in time there are none. */
-export async function connectionsOf(crew: Crew, clock: Clock, timeout: number): Promise<readonly WorkerConnection[]> {
-  const lists = await Promise.all(
-    crew.serving.map(async ({ index, thread }) => {
-      const asked = thread.ask('connections', null).catch(() => []);
-      const list = await within(clock, timeout, asked, []);
-      return list.map((one) => ({ worker: index, ...one }));
-    }),
-  );
-  return lists.flat();
 }

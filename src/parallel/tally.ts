@@ -144,6 +144,11 @@ export class Tally implements ServiceObserver {
     this.#add(at.detached);
   }
 
+  handedOver(connection: Connection): void {
+    // The parent counts it, who passes it on.
+    this.#forget(connection);
+  }
+
   refused(refusal: Refusal): void {
     this.#add(refusalColumn.get(refusal.kind)!);
   }

@@ -6,9 +6,10 @@ import { transportFor } from '../net/transports.ts';
 import type { Address } from '../transport/address.ts';
 import type { Transport } from '../transport/contract.ts';
 import { BareWorker } from './bare-worker.ts';
+import { Departures } from './departures.ts';
 import type { Question, Questions, ToParent, ToWorker, WorkerInit } from './protocol.ts';
 import { settle } from './receive-connections.ts';
-import type { Received, WorkerHome } from './receive-connections.ts';
+import type { Received, WorkerHome, WorkerPosition } from './receive-connections.ts';
 import { packError } from './remote-error.ts';
 import { ServedWorker } from './served-worker.ts';
 import type { Report } from './served-worker.ts';
@@ -23,6 +24,7 @@ const MOST_TOLD = 100;
 
 /** A worker's side of a parallel listener. */
 export class WorkerMain implements WorkerHome, Report {
+  readonly place: WorkerPosition;
   readonly #init: WorkerInit;
   readonly #control: MessagePort;
   readonly #tally: Tally;
@@ -30,6 +32,7 @@ export class WorkerMain implements WorkerHome, Report {
   readonly #stopping = new AbortController();
   readonly #beat: NodeJS.Timeout;
   #serving: Serving | null = null;
+  #departures: Departures | null = null;
   #received = false;
   /** The parent said so before there was anything that could. */
   #going = false;
@@ -38,6 +41,7 @@ export class WorkerMain implements WorkerHome, Report {
 
   constructor(init: WorkerInit) {
     this.#init = init;
+    this.place = Object.freeze({ index: init.index, count: init.count });
     this.#control = init.control;
     this.#tally = new Tally(init.tally);
     this.#control.on('message', (message: ToWorker) => this.#hear(message));
@@ -55,7 +59,9 @@ export class WorkerMain implements WorkerHome, Report {
       if (this.#received) return;
       const { handler, options } = await workerParts(module, this.#init);
       const transport = await this.#transport();
-      this.#begin(await ServedWorker.start(handler, options, this.#init, transport, this.#tally, this));
+      const departures = new Departures(this.#init, transport);
+      const parts = [this.#init, transport, this.#tally, departures] as const;
+      this.#begin(await ServedWorker.start(handler, options, ...parts, this), departures);
     } catch (error) {
       this.#post({ kind: 'failed', error: packError(error) });
     }
@@ -68,8 +74,10 @@ export class WorkerMain implements WorkerHome, Report {
       });
     this.#received = true;
     const { count, index, host, data } = this.#init;
-    const bare = await BareWorker.start(this.#init, await this.#transport(), this.#tally);
-    this.#begin(bare);
+    const transport = await this.#transport();
+    const departures = new Departures(this.#init, transport);
+    const bare = await BareWorker.start(this.#init, transport, this.#tally, departures);
+    this.#begin(bare, departures);
     void bare.listener.closed.then(() => this.closed());
     const { listener } = bare;
     const port = 'port' in listener.address ? listener.address.port : null;
@@ -100,11 +108,14 @@ export class WorkerMain implements WorkerHome, Report {
     return own;
   }
 
-  #begin(serving: Serving): void {
+  #begin(serving: Serving, departures: Departures): void {
     this.#serving = serving;
+    this.#departures = departures;
     // Its module is loaded, and what it receives by is there.
     this.#channels.open();
-    this.#post({ kind: 'ready', addresses: serving.addresses });
+    const { passage } = departures;
+    const wayOut = passage === null ? null : passage.ticket;
+    this.#post({ kind: 'ready', addresses: serving.addresses, wayOut }, passage?.transfer);
     if (this.#going) serving.resume();
   }
 
@@ -118,6 +129,9 @@ export class WorkerMain implements WorkerHome, Report {
       case 'suspend':
         this.#going = false;
         this.#serving?.suspend();
+        break;
+      case 'room':
+        this.#departures?.again();
         break;
       case 'leave':
         this.#stopping.abort();
@@ -152,6 +166,10 @@ export class WorkerMain implements WorkerHome, Report {
         return null;
       case 'connections':
         return serving.connections();
+      case 'endConnections': {
+        const { ids, how } = value as Questions['endConnections']['ask'];
+        return serving.endConnections(ids, how);
+      }
     }
   }
 
@@ -173,9 +191,9 @@ export class WorkerMain implements WorkerHome, Report {
     this.#tally.beat();
   }
 
-  #post(message: ToParent): void {
+  #post(message: ToParent, transfer: readonly MessagePort[] = []): void {
     try {
-      this.#control.postMessage(message);
+      this.#control.postMessage(message, transfer);
     } catch (error) {
       // What is posted here is plain; if not, it is a mistake of ours that must show.
       rethrowSoon(error);

@@ -1,12 +1,15 @@
 import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort, WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { Address } from '../transport/address.ts';
+import type { PassageTicket } from '../transport/passage.ts';
 import type { Question, Questions, ToParent, ToWorker, WorkerInit } from './protocol.ts';
 import { unpackError } from './remote-error.ts';
 import { WorkerError } from './worker-error.ts';
 
 /** Who hears of a worker. */
 export interface ThreadHost {
+  /** It could accept. `wayOut`: where connections come from that it hands over. */
+  ready(wayOut: PassageTicket | null): void;
   /** `more`: how many were not told before it. */
   failed(error: Error, more: number): void;
   trouble(error: Error): void;
@@ -143,6 +146,7 @@ export class WorkerThread {
     switch (message.kind) {
       case 'ready':
         this.#isReady = true;
+        this.#host.ready(message.wayOut);
         this.#ready.resolve(message.addresses);
         break;
       case 'failed': {

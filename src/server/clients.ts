@@ -82,6 +82,16 @@ export class Clients {
     }
   }
 
+  /** It comes from another worker, and was counted there. */
+  arrived(served: Served, client: string | null): void {
+    if (client !== null) this.#counted.set(served, client);
+  }
+
+  /** Under which client it is counted; null where it is not. */
+  counted(served: Served): string | null {
+    return this.#counted.get(served) ?? null;
+  }
+
   /** The server has it no more. */
   forget(served: Served): void {
     const client = this.#counted.get(served);

@@ -13,6 +13,11 @@ export class Countdown {
     this.#over = over;
   }
 
+  /** Milliseconds until it is over; `Infinity` while it is not counting. */
+  get left(): number {
+    return Math.max(0, this.#at - this.#clock.now());
+  }
+
   /** It is over in `ms` milliseconds (0: now, within this call), unless it is sooner already. Once it was over, this begins it anew. */
   within(ms: number): void {
     const at = this.#clock.now() + ms;

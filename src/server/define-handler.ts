@@ -46,7 +46,8 @@ export function isHandler(value: unknown): value is Handler {
     (callback) => callback !== undefined,
   );
   if (given.length === 0 || !given.every((callback) => typeof callback === 'function')) return false;
-  const { frame, data, codec } = value as Record<string, unknown>;
+  const { frame, data, codec, borrow } = value as Record<string, unknown>;
+  if (borrow !== undefined && typeof borrow !== 'boolean') return false;
   if (frame === undefined && codec === undefined) return true;
   return (
     data === undefined &&

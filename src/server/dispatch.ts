@@ -2,7 +2,7 @@ import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import type { Consumer } from '../net/consumer.ts';
 import { mustBeIdle } from '../net/link-errors.ts';
-import { INPUT_CLOSED } from '../net/link-state.ts';
+import { HELD, INPUT_CLOSED } from '../net/link-state.ts';
 import { runAs } from './ambient.ts';
 import { contextOf } from './context.ts';
 import { isFramed } from './define-handler.ts';
@@ -86,7 +86,7 @@ function callbackDispatch(
       call(connection, fail, () => handler.open?.(connection, context));
     }
     // What came with the handshakes stays where it is until it is its turn: a callback may end the connection, or give it away.
-    const goesOn = (): boolean => inside.consumer === consumer && (inside.state & INPUT_CLOSED) === 0;
+    const goesOn = (): boolean => inside.consumer === consumer && (inside.state & (INPUT_CLOSED | HELD)) === 0;
     while (goesOn() && inside.unreadBytes > 0) consumer.data(connection, inside.input.take() as Uint8Array);
     if (!goesOn()) return;
     if (inside.peerEnded) consumer.end(connection);

@@ -10,6 +10,7 @@ import type { Address } from '../transport/address.ts';
 import { Countdown } from './countdown.ts';
 import type { Given } from './options.ts';
 import type { Served } from './served.ts';
+import type { EndingStatus } from './status.ts';
 
 /**
  * How a connection ended while the server came to its end.
@@ -90,6 +91,8 @@ export class Drain {
   readonly #entries: LedgerEntry[] = [];
   readonly #counts: Record<Ending, number> = { finished: 0, idle: 0, forced: 0, failed: 0, detached: 0 };
   #connections = 0;
+  #forced = false;
+  readonly #leadTime: number;
   #spread: number;
   #grace: number;
   #phase: 'lead' | 'telling' | 'grace' | 'over' = 'lead';
@@ -110,6 +113,7 @@ export class Drain {
     this.#clock = clock;
     this.#random = random;
     this.#began = clock.now();
+    this.#leadTime = times.lead;
     this.#spread = times.spread;
     this.#grace = times.grace;
     this.#lead = new Countdown(clock, () => this.#stopAccepting());
@@ -118,6 +122,14 @@ export class Drain {
 
   get done(): Promise<Ledger> {
     return this.#over.promise;
+  }
+
+  /** How long it goes on already, and will go on at most. */
+  get ending(): EndingStatus {
+    const since = this.#clock.now() - this.#began;
+    if (this.#phase === 'grace') return { since, left: this.#forced ? 0 : this.#force.left };
+    if (this.#phase === 'over') return { since, left: 0 };
+    return { since, left: Math.min(this.#lead.left, this.#leadTime) + this.#grace };
   }
 
   /** Whoever heard that it begins may have hastened it already. */
@@ -150,6 +162,11 @@ export class Drain {
     const after = this.#clock.now() - this.#began;
     if (this.#entries.length < MOST_ENTRIES)
       this.#entries.push({ id: served.id, remote: served.connection.remote, ending, reason, after });
+    this.#check();
+  }
+
+  /** A connection is another worker's from now on, and its end is told there. */
+  moved(): void {
     this.#check();
   }
 
@@ -217,6 +234,7 @@ export class Drain {
   }
 
   #forceAll(): void {
+    this.#forced = true;
     // Those that a hook ends in order are still there afterwards, and a further call ends them at once.
     for (const { connection } of [...this.#host.connections])
       this.#host.hardClose(connection, { kind: 'drained', idle: false });

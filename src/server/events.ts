@@ -26,6 +26,8 @@ export interface ServerEvents {
   close: [connection: Connection, reason: CloseReason, id: number];
   /** A handler gave its connection away (`Server.detach`); no `close` follows. */
   detach: [connection: Connection, id: number];
+  /** A connection was handed over to another worker (`Connection.handOver`); no `close` follows here. */
+  handOver: [connection: Connection, worker: number, id: number];
   /** A connection was not let in. */
   refused: [remote: Address, refusal: Refusal];
   /** A handler or a hook threw, and there is no `onError`. Unlike elsewhere, nothing happens when nobody listens. */

@@ -63,6 +63,12 @@ export class FramedConsumer implements Consumer {
     return chunks;
   }
 
+  takeBack(connection: Connection, bytes: readonly Uint8Array[]): void {
+    this.#left = false;
+    for (const chunk of bytes) this.#queue.append(chunk);
+    this.#pump(connection);
+  }
+
   /** Calls for each frame that there is. */
   #pump(connection: Connection): void {
     if (this.#pumping) return;

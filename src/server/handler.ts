@@ -32,7 +32,14 @@ export interface Callbacks<Data = unknown, Ctx = unknown> {
  * input flushes and closes. What a callback throws (or a promise that it returns rejects with) ends that connection only, unless `onError` answers `'keep'`.
  */
 export interface Protocol<Data = unknown, Ctx = unknown> extends Callbacks<Data, Ctx> {
-  /** Bytes arrived; they are yours for ever. */
+  /**
+   * Asks for bytes that are only lent: `data` gets them where the transport has read them, and they are good until it returns. Then the next read overwrites them: what is
+   * kept has to be copied before, and a callback that goes on after an `await` finds other bytes. Writing them, to any connection and under corks, is safe as long as it is
+   * asked for before `data` returns. It saves the copy of each read on the native transport; on the others they are yours as without it, so that a mistake
+   * shows on the native one only. @default false
+   */
+  readonly borrow?: boolean | undefined;
+  /** Bytes arrived; they are yours for ever, unless `borrow` is on. */
   data?(connection: Connection<Data>, bytes: Uint8Array): void;
 }
 

@@ -127,7 +127,8 @@ export class Intake<Host extends IntakeHost = IntakeHost> implements Feeder {
       return false;
     }
     // The peer's address costs a system call or memory, so it is asked for only where somebody looks at it.
-    const refusal = this.#admission.screens ? this.#screen(channel.remote) : null;
+    const comes = this.#admission.screens && (channel.letter ?? null) === null;
+    const refusal = comes ? this.#screen(channel.remote) : null;
     if (refusal === null) this.host.take(channel, this);
     else {
       this.give();

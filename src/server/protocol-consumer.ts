@@ -10,11 +10,13 @@ export type Fail = (error: unknown, connection: Connection, hopeless?: boolean) 
 /** Serves all connections of a server by its protocol object, and keeps what that throws to the one connection. */
 export class ProtocolConsumer implements Consumer {
   readonly rests = true;
+  readonly borrows: boolean;
   readonly #protocol: Protocol;
   readonly #fail: Fail;
 
   constructor(protocol: Protocol, fail: Fail) {
     this.#protocol = protocol;
+    this.borrows = protocol.borrow === true;
     this.#fail = fail;
   }
 
@@ -37,6 +39,10 @@ export class ProtocolConsumer implements Consumer {
 
   writable(connection: Connection): void {
     if (this.#protocol.drain !== undefined) call(connection, this.#fail, () => this.#protocol.drain?.(connection));
+  }
+
+  takeBack(): void {
+    // It keeps nothing.
   }
 
   close(connection: Connection, reason: CloseReason): void {

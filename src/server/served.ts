@@ -12,6 +12,8 @@ export interface ServedHost extends IntakeHost {
   gone(served: Served, reason: CloseReason): void;
   /** Its handler gives it away. */
   detach(connection: Connection): void;
+  /** Its handler hands it over to another worker. */
+  handOver(served: Served, worker: number, value: unknown): Promise<void>;
 }
 
 /** What a server knows of one of its connections. Small, as there is one for each. */
@@ -45,5 +47,9 @@ export class Served implements Owner {
 
   over(_connection: Connection, reason: CloseReason): void {
     this.host.gone(this, reason);
+  }
+
+  handOver(_connection: Connection, worker: number, value: unknown): Promise<void> {
+    return this.host.handOver(this, worker, value);
   }
 }

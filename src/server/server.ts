@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { PortsideError } from '../base/errors.ts';
-import { check, milliseconds, table } from '../base/options.ts';
+import { check, checkValue, milliseconds, table } from '../base/options.ts';
 import type { Connection } from '../net/connection.ts';
 import type { DeadlineOptions } from '../net/deadlines.ts';
 import type { Clock } from '../sync/clock.ts';
@@ -13,22 +13,26 @@ import { stateChannel } from './channels.ts';
 import { isHandler } from './define-handler.ts';
 import { Drain, nothingEnded, sooner } from './drain.ts';
 import type { DrainTimes, Ledger, StopWanted } from './drain.ts';
+import { endByHandRule, idsRule } from './end-by-hand.ts';
+import type { EndByHand } from './end-by-hand.ts';
 import { Endpoints } from './endpoints.ts';
 import type { ShutdownAsk } from './endpoints.ts';
 import type { ServerEvents, ServerState } from './events.ts';
+import { Limits } from './limits.ts';
+import type { ServerLimits } from './limits.ts';
 import type { Handler } from './handler.ts';
 import { changesTable, endTable, serverTable } from './options.ts';
 import type { DrainOptions, Given, ServerChanges, ServerOptions } from './options.ts';
 import { Patience } from './patience.ts';
 import { Service } from './service.ts';
-import type { Emit, ServiceObserver } from './service.ts';
+import type { Emit, ServiceObserver, WayOut } from './service.ts';
 import { runTable, untilOver } from './signals.ts';
 import type { ServerRunOptions } from './signals.ts';
 import type { ServerStatus } from './status.ts';
 
 const waitTable = table('waitStopped', { timeout: milliseconds({ infinite: true }) });
 
-let observe: (server: Server, observer: ServiceObserver) => void;
+let observe: (server: Server, observer: ServiceObserver, wayOut: WayOut | null) => void;
 
 /**
  * Serves every connection of its endpoints by a handler, from its start until it is stopped. Making one opens nothing.
@@ -44,7 +48,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   readonly #over = Promise.withResolvers<Ledger>();
   #state: ServerState = 'idle';
   readonly #endpoints: Endpoints<Service>;
-  #times: DrainTimes;
+  readonly #limits: Limits;
   /** For the clients that wait until a suspension is over, and the end that came while it was starting. */
   #suspended = false;
   #stopWanted: StopWanted | null = null;
@@ -58,8 +62,9 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   #stoppedAt = 0;
 
   static {
-    observe = (server, observer) => {
+    observe = (server, observer, wayOut) => {
       server.#service.observer = observer;
+      server.#service.wayOut = wayOut;
     };
   }
 
@@ -76,7 +81,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
     this.options = Object.freeze({ ...(check(serverTable, options) as ServerOptions<Ctx>) });
     this.#clock = currentClock();
     this.#random = currentRandom();
-    this.#times = { lead: options.lead ?? 0, grace: options.grace ?? 10_000, spread: options.spread ?? 0 };
+    this.#limits = new Limits(options);
     const emit: Emit = (name, ...args) => this.#tell(name, ...args);
     this.#service = new Service(this as Server, handler, this.options as ServerOptions, this.#clock, emit);
     this.#endpoints = new Endpoints(this.options as ServerOptions, this.#service, this.#clock);
@@ -114,6 +119,11 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
     return this.#endpoints.intakes.every(({ listener }) => listener.backlogIsKernel);
   }
 
+  /** What `set` changes, as it is now. */
+  get limits(): ServerLimits {
+    return this.#limits.read(this.#service.admission.permits);
+  }
+
   /** Where any connection asks for its end; null without. Readable after the end. */
   get shutdownAddress(): Address | null {
     return this.#endpoints.shutdown?.listener.address ?? null;
@@ -137,6 +147,9 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
       accepted: service.accepted,
       closed: service.closed,
       detached: service.detached,
+      handedOver: service.handedOver,
+      ...service.bytes(),
+      ending: service.drain?.ending ?? null,
       errors: service.errors,
       troubles: service.troubles,
       refused: counts.snapshot(),
@@ -240,12 +253,10 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
    */
   drain(options?: DrainOptions): Promise<Ledger> {
     const { signal, given, ...times }: DrainOptions = check(endTable, options);
-    const { lead = this.#times.lead, grace = this.#times.grace, spread = this.#times.spread } = times;
-    const wanted: DrainTimes = { lead, grace, spread: Math.min(spread, grace) };
     const now = (): void => void this.stop({ grace: 0 });
     if (signal?.aborted === true) return this.stop({ grace: 0, given });
     signal?.addEventListener('abort', now, { once: true });
-    const done = this.#drain(wanted, given);
+    const done = this.#drain(this.#limits.timesOf(times), given);
     void done.then(() => signal?.removeEventListener('abort', now));
     return done;
   }
@@ -255,7 +266,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
    * second call can only make the time shorter.
    */
   stop(options?: { grace?: number | undefined; given?: Given | undefined }): Promise<Ledger> {
-    return this.drain({ ...options, lead: 0, spread: options?.grace === 0 ? 0 : this.#times.spread });
+    return this.drain({ ...options, lead: 0, spread: options?.grace === 0 ? 0 : this.#limits.spread });
   }
 
   /** Whether it has stopped within `timeout` milliseconds (by default it waits as long as it takes); at once where it is stopped already, as before its start. */
@@ -295,12 +306,8 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
    * new deadlines at once. Throws ERR_PORTSIDE_OPTIONS with all that is wrong, and then changes nothing.
    */
   set(changes: ServerChanges): void {
-    const { deadlines, lead, grace, spread, ...admission }: ServerChanges = check(changesTable, changes);
-    this.#times = {
-      lead: lead ?? this.#times.lead,
-      grace: grace ?? this.#times.grace,
-      spread: spread ?? this.#times.spread,
-    };
+    const { deadlines, ...admission }: ServerChanges = check(changesTable, changes);
+    this.#limits.set(changes);
     if (admission.maxPerClient !== undefined && !this.#service.admission.countsClients) this.#service.countClients();
     this.#service.admission.set(admission);
     if (deadlines !== undefined) {
@@ -330,6 +337,15 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   detach<Data>(connection: Connection<Data>): Connection<Data> {
     this.#service.detach(connection);
     return connection;
+  }
+
+  /**
+   * Ends connections by their numbers (`Context.id`), in order or by a reset; gives how many of them were open, those left out that were being closed in order anyway.
+   * Throws ERR_PORTSIDE_OPTIONS for what are no numbers of connections.
+   */
+  closeConnections(ids: readonly number[], how: EndByHand = 'close'): number {
+    checkValue('closeConnections', 'ids', idsRule, ids);
+    return this.#service.end(ids, checkValue('closeConnections', 'how', endByHandRule, how));
   }
 
   // ---- inside ----
@@ -422,6 +438,6 @@ export function serve<Data = unknown, Ctx = unknown>(
 }
 
 /** Has a server's counts kept by somebody else too. */
-export function observeServer(server: Server, observer: ServiceObserver): void {
-  observe(server, observer);
+export function observeServer(server: Server, observer: ServiceObserver, wayOut: WayOut | null = null): void {
+  observe(server, observer, wayOut);
 }

@@ -1,12 +1,13 @@
-import { PortsideError } from '../base/errors.ts';
+import { PortsideError, systemCode } from '../base/errors.ts';
 import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import { deadlinesOf } from '../net/deadlines.ts';
 import type { DeadlineOptions } from '../net/deadlines.ts';
-import { isIdle } from '../net/idle.ts';
+import { UNSERVED, noWorker } from '../net/hand-over.ts';
 import { closedError } from '../net/link-errors.ts';
 import { settingsOf } from '../net/listener.ts';
+import { HANDSHAKE_TIMEOUT } from '../net/opening.ts';
 import type { Clock } from '../sync/clock.ts';
 import { currentScope } from '../sync/scope.ts';
 import type { Scope } from '../sync/scope.ts';
@@ -21,6 +22,8 @@ import type { ClientsHost } from './clients.ts';
 import { dispatchOf, tellDraining } from './dispatch.ts';
 import type { Begin } from './dispatch.ts';
 import type { Drain } from './drain.ts';
+import { endByHand } from './end-by-hand.ts';
+import type { EndByHand } from './end-by-hand.ts';
 import type { ServerEvents } from './events.ts';
 import type { Handler } from './handler.ts';
 import { hardClose, tellFailure } from './hard-close.ts';
@@ -32,7 +35,7 @@ import type { Refusal } from './refusal.ts';
 import { Served } from './served.ts';
 import type { ServedHost } from './served.ts';
 import type { Server } from './server.ts';
-import { reasonName } from './status.ts';
+import { connectionStatus, reasonName } from './status.ts';
 import type { ConnectionStatus } from './status.ts';
 import { verboseOf } from './verbose.ts';
 import type { Verbose } from './verbose.ts';
@@ -46,9 +49,29 @@ export interface ServiceObserver {
   /** `reason`: the name under which its end is counted. */
   closed(connection: Connection, reason: string): void;
   detached(connection: Connection): void;
+  handedOver(connection: Connection): void;
   refused(refusal: Refusal): void;
   trouble(): void;
   failed(): void;
+}
+
+/** What its server knows of a connection that is to be handed over. */
+export interface Leaving {
+  readonly intake: Intake<ServedHost>;
+  /** Milliseconds since it was accepted. */
+  readonly age: number;
+  /** Under which client it is counted; null where it is not. */
+  readonly client: () => string | null;
+  /** It is gone: the server forgets it. */
+  readonly left: () => void;
+}
+
+/** The other workers, for a server that is one of them. */
+export interface WayOut {
+  /** What `Connection.handOver` does. */
+  handOver(connection: Connection, worker: number, value: unknown, leaving: Leaving): Promise<void>;
+  /** The worker that a connection belongs to, whose handshakes are over; null for this one. */
+  homeOf(connection: Connection): number | null;
 }
 
 /** A server's connections: from the accept to the end, with everything that is counted. */
@@ -59,6 +82,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   accepted = 0;
   closed = 0;
   detached = 0;
+  handedOver = 0;
   errors = 0;
   troubles = 0;
   /** How connections ended, by reason. */
@@ -67,6 +91,8 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   drain: Drain | null = null;
   /** Who keeps count elsewhere. */
   observer: ServiceObserver | null = null;
+  /** Where connections can be handed over; null where there are no other workers. */
+  wayOut: WayOut | null = null;
   /** When the server began, by the clock. */
   began = 0;
   readonly scope: Scope | undefined = currentScope();
@@ -79,6 +105,9 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   readonly #clients: Clients;
   /** Open connections whose handlers have begun. */
   #begun = 0;
+  /** Bytes of connections that are over, or were given away. */
+  #read = 0;
+  #written = 0;
 
   constructor(server: Server, handler: Handler, options: ServerOptions, clock: Clock, emit: Emit) {
     this.#server = server;
@@ -100,17 +129,21 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
 
   /** It has its permits, and is served when its handshakes are over and its client may have one more. */
   take(channel: Channel, intake: Intake<ServedHost>): void {
+    const handedOver = (channel.letter ?? null) !== null;
     const connection = intake.connect(channel);
     if (connection === null) return;
     this.accepted += 1;
     this.observer?.accepted(connection);
-    const served = new Served(intake, connection, this.accepted, Math.ceil(this.clock.now() - this.began));
-    served.index = this.connections.push(served) - 1;
     const inside = link(connection);
+    const arrival = handedOver ? inside.life.arrival : null;
+    const born = this.clock.now() - this.began - (arrival === null ? 0 : arrival.age);
+    const served = new Served(intake, connection, this.accepted, Math.ceil(born));
+    served.index = this.connections.push(served) - 1;
     inside.owner = served;
+    if (arrival !== null) this.#clients.arrived(served, arrival.client);
     this.verbose?.accepted(served);
     if (inside.reason !== null) this.gone(served, inside.reason);
-    else if (intake.opening !== null) void this.#whenOpened(served);
+    else if (intake.opening !== null && arrival === null) void this.#whenOpened(served);
     else this.#clients.admit(served);
   }
 
@@ -121,7 +154,21 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
       // The connection's reason tells it.
       return;
     }
-    this.#clients.admit(served);
+    const home = this.wayOut?.homeOf(served.connection) ?? null;
+    if (home === null || !(await this.#sendHome(served, home))) this.#clients.admit(served);
+  }
+
+  /** Whether it has gone to the worker that it belongs to, or is over. */
+  async #sendHome(served: Served, home: number): Promise<boolean> {
+    const { connection } = served;
+    try {
+      await this.#moveTo(served, home, UNSERVED);
+      return true;
+    } catch (error) {
+      // Where there is no room it waits for it, as it would on its way from the accept. One that has nobody to go to any more is served here.
+      if (systemCode(error) === 'ERR_PORTSIDE_TIMEOUT') link(connection).miss('handshake', HANDSHAKE_TIMEOUT);
+      return link(connection).closing;
+    }
   }
 
   known(connection: Connection, channel: Channel, intake: Intake): Promise<CloseReason | null> {
@@ -162,7 +209,8 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     this.#emit('close', connection, reason, id);
   }
 
-  #forget(served: Served, reason: CloseReason | null): void {
+  /** @param how Why it is over; null: it was given away; `moved`: another worker has it. */
+  #forget(served: Served, how: CloseReason | 'moved' | null): void {
     const { connections } = this;
     const last = connections.pop()!;
     if (last !== served) {
@@ -170,9 +218,12 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
       last.index = served.index;
     }
     served.index = -1;
+    this.#read += served.connection.bytesRead;
+    this.#written += served.connection.bytesWritten;
     if (served.begun) this.#begun -= 1;
     this.#clients.forget(served);
-    this.drain?.gone(served, reason);
+    if (how === 'moved') this.drain?.moved();
+    else this.drain?.gone(served, how);
     served.intake.give();
   }
 
@@ -265,6 +316,31 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     this.#emit('detach', connection, id);
   }
 
+  async handOver(served: Served, worker: number, value: unknown): Promise<void> {
+    const { connection } = served;
+    const inside = link(connection);
+    if (this.wayOut === null) throw noWorker(inside);
+    if (served.stage !== 'serving' && !inside.closing) {
+      const why = 'a connection can be handed over while its handler serves it only';
+      throw new PortsideError('ERR_PORTSIDE_STATE', why, inside.detail('handOver'));
+    }
+    await this.#moveTo(served, worker, value);
+  }
+
+  async #moveTo(served: Served, worker: number, value: unknown): Promise<void> {
+    const { connection, intake, id, at } = served;
+    const left = (): void => {
+      this.handedOver += 1;
+      this.observer?.handedOver(connection);
+      this.#forget(served, 'moved');
+      this.verbose?.handedOver(served, worker);
+      this.#emit('handOver', connection, worker, id);
+    };
+    const age = Math.max(0, this.clock.now() - this.began - at);
+    const client = (): string | null => this.#clients.counted(served);
+    await this.wayOut!.handOver(connection, worker, value, { intake, age, client, left });
+  }
+
   /** Holds all connections to new deadlines, those that are open too. */
   setDeadlines(intakes: readonly Intake<ServedHost>[], changes: DeadlineOptions): void {
     for (const { listener } of intakes) {
@@ -278,6 +354,25 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     }
   }
 
+  /** Bytes of all connections, those too that are over. */
+  bytes(): { readonly bytesRead: number; readonly bytesWritten: number } {
+    let [bytesRead, bytesWritten] = [this.#read, this.#written];
+    for (const { connection } of this.connections) {
+      bytesRead += connection.bytesRead;
+      bytesWritten += connection.bytesWritten;
+    }
+    return { bytesRead, bytesWritten };
+  }
+
+  /** Ends connections by their numbers, and gives how many of them there were. */
+  end(ids: readonly number[], how: EndByHand): number {
+    const wanted = new Set(ids);
+    const found = this.connections.filter(({ id }) => wanted.has(id));
+    const ends = ({ connection, begun }: Served): boolean =>
+      endByHand(connection, how, begun, (why) => this.hardClose(connection, why));
+    return found.filter(ends).length;
+  }
+
   /** Lets a connection's handler know that the server comes to its end. */
   tell({ connection }: Served): void {
     tellDraining(this.#handler, connection, this.fail);
@@ -287,11 +382,6 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     const now = this.clock.now() - this.began;
     return this.connections
       .toSorted((a, b) => a.id - b.id)
-      .map(({ id, connection, at, begun }) => {
-        const inside = link(connection);
-        const doing = inside.closing ? 'closing' : !begun ? 'opening' : isIdle(inside) ? 'idle' : 'busy';
-        const { remote, bytesRead, bytesWritten, queuedBytes } = connection;
-        return { id, remote, age: Math.max(0, now - at), doing, bytesRead, bytesWritten, queued: queuedBytes };
-      });
+      .map(({ id, connection, at, begun }) => connectionStatus(connection, id, now - at, begun));
   }
 }

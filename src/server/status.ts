@@ -1,4 +1,7 @@
 import type { CloseReason } from '../net/close-reason.ts';
+import { link } from '../net/connection.ts';
+import type { Connection } from '../net/connection.ts';
+import { isIdle } from '../net/idle.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { RefusalKind } from './refusal.ts';
@@ -10,6 +13,10 @@ export interface ConnectionStatus {
   readonly id: number;
   /** The peer: by its PROXY header, where it came with one. */
   readonly remote: Address;
+  /** The address that it came to. */
+  readonly local: Address;
+  /** What TLS agreed on; null in the clear, and while its handshake is under way. */
+  readonly tls: { readonly protocol: string; readonly alpn: string | null } | null;
   /** Milliseconds since it was accepted. */
   readonly age: number;
   /** Whether its handshakes are under way, its handler at work, or it waits for its peer's next message. */
@@ -18,6 +25,14 @@ export interface ConnectionStatus {
   readonly bytesWritten: number;
   /** Bytes of output that its peer has not taken. */
   readonly queued: number;
+}
+
+/** An end that has begun. */
+export interface EndingStatus {
+  /** Milliseconds since it began. */
+  readonly since: number;
+  /** Milliseconds until the connections that are left are ended; `Infinity` where they never are. */
+  readonly left: number;
 }
 
 /** What a server does now and did so far, in exact numbers. */
@@ -35,10 +50,17 @@ export interface ServerStatus {
   /** Connections at a time, at most; and of one client. */
   readonly maxConnections: number;
   readonly maxPerClient: number;
-  /** Since the start. Every one of them is active, closed or detached now. */
+  /** Since the start. Every one of them is active, closed, detached or handed over now. */
   readonly accepted: number;
   readonly closed: number;
   readonly detached: number;
+  /** Handed over to other workers of a parallel listener, which count them as accepted; 0 where there are none. */
+  readonly handedOver: number;
+  /** Bytes of all connections, those too that are over; of handshakes and of TLS itself none. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** The end that has begun; null before. */
+  readonly ending: EndingStatus | null;
   readonly errors: number;
   /** Times that something of the process or the system stood in the way of accepting. */
   readonly troubles: number;
@@ -47,6 +69,15 @@ export interface ServerStatus {
   readonly reasons: Readonly<Record<string, number>>;
   /** The open connections, oldest first; only when they were asked for. */
   readonly connections: readonly ConnectionStatus[] | null;
+}
+
+/** What is told of a connection. `begun`: its handshakes are over. */
+export function connectionStatus(connection: Connection, id: number, age: number, begun: boolean): ConnectionStatus {
+  const inside = link(connection);
+  const doing = inside.closing ? 'closing' : !begun ? 'opening' : isIdle(inside) ? 'idle' : 'busy';
+  const { remote, local, bytesRead, bytesWritten, queuedBytes: queued, tls } = connection;
+  const agreed = tls === null ? null : { protocol: tls.protocol, alpn: tls.alpn };
+  return { id, remote, local, tls: agreed, age: Math.max(0, age), doing, bytesRead, bytesWritten, queued };
 }
 
 /** Under what a reason is counted. */
@@ -74,6 +105,7 @@ export function formatStatus(status: ServerStatus): string {
     ['refused', counts(sum(refused), refused)],
   );
   if (status.detached > 0) rows.push(['detached', `${status.detached}`]);
+  if (status.handedOver > 0) rows.push(['handed over', `${status.handedOver}`]);
   rows.push(['errors', `${status.errors}${status.troubles > 0 ? `, and ${status.troubles} of accepting` : ''}`]);
   const text = columns(rows, '  ');
   if (status.connections === null) return text;

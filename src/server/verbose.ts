@@ -53,6 +53,10 @@ export class Verbose {
     this.#say(`#${id} given away by its handler`);
   }
 
+  handedOver({ id }: Served, worker: number): void {
+    this.#say(`#${id} handed over to worker ${worker}`);
+  }
+
   note(what: string): void {
     this.#say(what);
   }

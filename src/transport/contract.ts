@@ -24,6 +24,7 @@
 import type { PortsideError } from '../base/errors.ts';
 import type { Address } from './address.ts';
 import type { Passages } from './passage.ts';
+import type { TcpInfo } from './tcp-info.ts';
 
 /** What a backend can do. The conformance suite keys on these, and nothing else, for what may differ. */
 export interface TransportFlags {
@@ -237,8 +238,18 @@ export interface Channel {
   release(): Released | null;
   /** Whether it has what {@link BindOptions.tuning} asked for. */
   readonly tuned?: boolean | undefined;
+  /** Whether `send` may be given borrowed views, of whichever connection of this backend and thread, without a copy. */
+  readonly takesLent?: boolean | undefined;
+  /** What its giver sent along when it came through a passage, until somebody has read it; null, or left out, where nothing was. */
+  letter?: Uint8Array | null | undefined;
+  /** The number under which it came through a passage; 0, or left out, where it did not. */
+  readonly given?: number | undefined;
   /** Sets an option; one that the kind of socket lacks is ignored. */
   set(option: SocketOption): void;
+  /** How long sent data may go without an acknowledgement before the connection fails (TCP_USER_TIMEOUT), in milliseconds; 0 for the system's habit. Whether it could be set; left out where it never can. */
+  userTimeout?(milliseconds: number): boolean;
+  /** What the kernel knows about it; null, or left out, where it can't be had. */
+  tcpInfo?(): TcpInfo | null;
   /** Whether it keeps the process alive; true at first. */
   ref(on: boolean): void;
 }

@@ -17,6 +17,14 @@ export interface PassageTicket {
   readonly detail: number;
 }
 
+/** What goes along with a channel through a passage, beside what the channel itself has. */
+export interface Parcel {
+  /** For whoever takes it, who finds it as {@link Channel.letter}: bytes of the giver's own making. */
+  readonly letter: Uint8Array;
+  /** What was read before what the channel has unread. */
+  readonly unread: readonly Uint8Array[];
+}
+
 /** A channel that was given and that the other thread never took. */
 export interface Untaken {
   /** What it was given under. */
@@ -43,9 +51,10 @@ export interface Passage {
    * Gives a channel away whole: with what was read of it and not consumed, where the transport carries that (`handOver`). True: it is the other thread's, and this
    * side's channel is as after `release`. False, and then the channel is as it was: `capacity` are under way, the passage has ended, the channel
    * is closed, it has output that is not with the kernel, or the process has no descriptor that the transport would need for it ({@link Passage.onRoom} comes some time later then).
-   * Throws ERR_PORTSIDE_UNSUPPORTED for a channel that this transport can't carry: one of another transport, or one that was read from where only fresh ones travel.
+   * `parcel` goes along, where the transport has `handOver`; without one, the letter that the channel itself came with does.
+   * Throws ERR_PORTSIDE_UNSUPPORTED for a channel that this transport can't carry: one of another transport, or one that was read from, or has a parcel, where only fresh ones travel.
    */
-  give(channel: Channel, id: number): boolean;
+  give(channel: Channel, id: number, parcel?: Parcel): boolean;
   /**
    * The other thread has ended, or takes no more: whom it never took, in the order in which they were given. Nothing can be given afterwards. Idempotent: a second call has nothing to tell.
    */

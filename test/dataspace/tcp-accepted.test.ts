@@ -69,23 +69,6 @@ describe('a connection that was accepted', () => {
     await stage.end();
   });
 
-  test('loses nothing to a subscriber that goes in the moment in which it comes', async () => {
-    const stage = await new TcpStage().open();
-    const { client, talker } = await pair(stage);
-    for (let i = 0; i < 50; i++) {
-      const go = (): void => talker.hand.tell((self) => self.observeSubscribers(_, {}, { name: 'in' }));
-      if (i % 2 === 0) go();
-      await client.write(`${i} `);
-      // As long as it takes to arrive, and some.
-      for (let turns = 0; turns < i % 5; turns++) stage.clock.soon(() => {});
-      if (i % 2 === 1) stage.clock.soon(() => stage.clock.soon(go));
-      await stage.settle();
-      await talker.hand.do((self) => talker.join(self, 'in'));
-    }
-    assert.equal(talker.heard, Array.from({ length: 50 }, (_ignored, i) => `${i} `).join(''));
-    await stage.end();
-  });
-
   test('does not wait for a subscriber to whom only some of it means anything', async () => {
     const stage = await new TcpStage().open();
     const ends: unknown[] = [];
@@ -323,6 +306,56 @@ describe('a connection that was accepted', () => {
       self.send(tcpChannel(here, talker.remote, 'and another thing'));
     });
     assert.deepEqual(talker.reasons.map(failureOf), ['ERR_PORTSIDE_WRITE_AFTER_END', 'ERR_PORTSIDE_WRITE_AFTER_END']);
+    await stage.end();
+  });
+
+  test('ends with its actor, whoever ends that', async () => {
+    const stage = await new TcpStage().open();
+    const actors: number[] = [];
+    await stage.hand((self) =>
+      self.observePublishers(tcpChannel(_, here, _), { onPresence: ({ actor }) => actors.push(actor) }),
+    );
+    const client = await stage.dial(5999);
+    const killer = await stage.hand();
+    await killer.do((self) => self.quit(actors[0] ?? 0, 'because'));
+    assert.equal(await stage.read(client), '<end>');
+    assert.equal(stage.network.open, 1);
+    await stage.end();
+  });
+
+  test('has no timer any more when it was claimed, or is over', async () => {
+    const stage = await new TcpStage().open({ listen: { linger: 0, deadlines: { life: 1_000 } } });
+    const observer = await stage.hand((self) => self.observePublishers(tcpChannel(_, here, _), {}));
+    await stage.dial(5999);
+    // What is left of it is the time that nobody took it in, which keeps a program running.
+    await stage.clock.advance(2_000);
+    assert.equal(stage.clock.armed, 0);
+    await observer.do((self) => self.quit());
+    await stage.end();
+    const other = await new TcpStage().open();
+    await other.serve(here);
+    const armed = other.clock.everArmed;
+    await other.dial(5999);
+    assert.equal(other.clock.armed, 0);
+    assert.ok(other.clock.everArmed > armed);
+    await other.end();
+  });
+
+  test('is not read while its client does not take what it is sent', async () => {
+    const stage = await new TcpStage({ bufferSize: 1_000 }).open({
+      listen: { highWaterMark: 2_000, writeLimit: 20_000 },
+    });
+    await stage.serve(here, (one, self) => {
+      self.publish(tcpChannel(here, one.remote, _));
+      self.subscribe(tcpChannel(one.remote, here, _), {
+        onMessage: ({ topic }) => self.send(tcpChannel(here, one.remote, topic.body)),
+      });
+    });
+    const client = await stage.dial(5999);
+    for (let i = 0; i < 100; i++) void client.write(new Uint8Array(1_000));
+    await stage.settle();
+    assert.ok(client.queuedBytes > 90_000);
+    assert.equal((await stage.read(client)).length, 100_000);
     await stage.end();
   });
 

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { tcpChannel, tcpCredit, tcpEnd, tcpFailed, tcpMode } from '../../src/dataspace/drivers/tcp-channel.ts';
+import { TcpCreditInput } from '../../src/dataspace/drivers/tcp-credit-input.ts';
+import type { TcpInput } from '../../src/dataspace/drivers/tcp-input.ts';
 import type { TcpDriverOptions } from '../../src/dataspace/drivers/tcp-driver.ts';
 import { tcpAddress, tcpHandle, tcpListener } from '../../src/dataspace/drivers/tcp-places.ts';
 import type { EndReason } from '../../src/dataspace/reasons.ts';
 import type { Connection } from '../../src/net/connection.ts';
-import { Talker, TcpStage } from './tcp-stage.ts';
+import { after, Talker, TcpStage } from './tcp-stage.ts';
 
 const here = tcpListener(5999, { host: '127.0.0.1', credit: true });
 
@@ -143,6 +145,68 @@ describe('a connection with credit', () => {
     await talker.feedback(tcpCredit(2));
     assert.deepEqual(heard(talker), ['ef', [2]]);
     await stage.end();
+  });
+
+  test('looks for the end of a line anew after a change of mode', async () => {
+    const stage = new TcpStage();
+    const { talker, write } = await pair(stage);
+    await talker.feedback(tcpMode('lines'));
+    await talker.feedback(tcpCredit(1));
+    await write('abcdef');
+    await talker.feedback(tcpMode('bytes'));
+    await talker.feedback(tcpCredit(8));
+    await write('\nxy\nzw');
+    await talker.feedback(tcpMode('lines'));
+    await talker.feedback(tcpCredit(1));
+    assert.deepEqual(heard(talker), ['abcdef\nxy', [8, 1]]);
+    await stage.end();
+  });
+
+  test('holds back the end for what a change of mode left without credit', async () => {
+    for (let moment = 0; moment < 12; moment++) {
+      const stage = new TcpStage({}, { slice: 1 });
+      const { talker, client, write } = await pair(stage);
+      await talker.feedback(tcpMode('lines'));
+      await talker.feedback(tcpCredit(1));
+      await write('ab');
+      talker.hand.tell((self) => self.feedback(tcpChannel(talker.remote, here, tcpMode('bytes'))));
+      after(stage.clock, moment, () => void client.closeWrite());
+      await stage.settle();
+      if (talker.heard === '') await talker.feedback(tcpCredit(2));
+      // What is not read is not seen to end.
+      if (talker.heard === 'ab') await talker.feedback(tcpCredit(1));
+      assert.deepEqual(heard(talker), ['ab<end>', [2]], `moment ${moment}`);
+      await stage.end();
+    }
+  });
+
+  test('wants no more than there is credit for, and looks at what came before it wants more lines', () => {
+    const sent: string[] = [];
+    const out: TcpInput = {
+      wants: true,
+      empty: true,
+      push: (bytes) => sent.push(Buffer.from(bytes).toString()),
+      end: () => {},
+      deliver: () => true,
+      control: () => null,
+    };
+    const input = new TcpCreditInput(out, { credit: 100, line: 100 }, () => {});
+    assert.equal(input.wants, false);
+    input.control(tcpCredit(4));
+    assert.equal(input.wants, true);
+    input.push(Buffer.from('abc'));
+    assert.equal(input.wants, true);
+    input.push(Buffer.from('de'));
+    assert.equal(input.wants, false);
+    input.deliver();
+    input.control(tcpMode('lines'));
+    input.control(tcpCredit(3));
+    assert.equal(input.wants, true);
+    input.push(Buffer.from('f\n'));
+    assert.equal(input.wants, false);
+    input.deliver();
+    assert.equal(input.wants, true);
+    assert.deepEqual(sent, ['abcd', 'ef']);
   });
 
   test('fails for a line that is too long, and takes the longest that is not', async () => {

@@ -113,7 +113,7 @@ describe('a connection that is made', () => {
     await talkerOn(stage, tcpHandle('x', { tls: 'toString' }));
     assert.match(failed.news().join('\n'), /ERR_PORTSIDE_TLS.*no TLS client by the name/u);
     await stage.hand((self) => self.publish(tcpChannel(me, tcpAddress('', 0), _)));
-    await stage.hand((self) => self.publish(tcpChannel(me, tcpAddress('/tmp/x', 70_000), _)));
+    await stage.hand((self) => self.publish(tcpChannel(me, tcpAddress('/run/x.sock', 70_000), _)));
     await stage.hand((self) => self.publish(tcpChannel(me, tcpAddress(5 as never, 'x' as never), _)));
     const news = failed.news();
     assert.equal(news.length, 3);
@@ -172,6 +172,7 @@ describe('a connection that is made', () => {
       self.quit();
     });
     const late = await talkerOn(stage);
+    await stage.clock.advance(3_000);
     assert.deepEqual(late.events, []);
     assert.equal(await stage.read(accepted), `${text}<end>`);
     await stage.now(() => accepted.close());

@@ -157,6 +157,69 @@ onEachNet('the driver', (net) => {
     await over;
   });
 
+  test('binds a port again that was just called off or closed', async () => {
+    const { space, port, over } = await echoing(net);
+    space.end();
+    await over;
+    const here = tcpListener(port, { host: '127.0.0.1' });
+    const again = new Dataspace();
+    const failed: string[] = [];
+    again.spawn(tcpDriver({ transport }));
+    again.spawn((self) =>
+      self.subscribe(tcpFailed(_, _, _, _), { onPresence: ({ topic }) => failed.push(topic.message) }),
+    );
+    const bound = new Promise<void>((resolve) => {
+      again.spawn(async (self) => {
+        // Two records for the same port, of which only one at a time is wanted.
+        const other = tcpListener(port, { host: '127.0.0.1', backlog: 5 });
+        self.subscribe(tcpBound(here, _), { onPresence: () => last && resolve() });
+        let last = false;
+        const source = self.outside();
+        for (let i = 0; i <= 20; i++) {
+          source.enter(() => {
+            last = i === 20;
+            self.observePublishers(tcpChannel(_, i % 2 === 0 ? here : other, _), {}, { name: 'o' });
+          });
+          for (let turns = 0; turns < i % 4; turns++) await new Promise(setImmediate);
+        }
+        source.release();
+      });
+    });
+    void again.run();
+    await Promise.race([bound, new Promise((resolve) => setTimeout(resolve, 5_000).unref())]);
+    assert.deepEqual(failed, []);
+    await bound;
+    again.end();
+  });
+
+  test('leaves nothing open when the space ends at any moment', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const here = tcpListener(0, { host: '127.0.0.1' });
+      // Each turn of an actor is one of the loop, so that the end comes between any two.
+      const space = new Dataspace({ slice: 1 });
+      space.spawn(tcpDriver({ transport }));
+      const port = new Promise<number>((resolve) => {
+        space.spawn((self) => {
+          self.subscribe(tcpBound(here, _), { onPresence: ({ topic }) => resolve(topic.address.port) });
+          self.observePublishers(tcpChannel(_, here, _), {
+            onPresence: ({ topic }) => self.spawn(echo(here, topic.source)),
+          });
+        });
+      });
+      const over = space.run();
+      const there = tcpAddress('127.0.0.1', await port);
+      const clients = await Promise.all(
+        Array.from({ length: 3 }, () => connect({ host: there.host, port: there.port }, { transport })),
+      );
+      space.spawn((self) => self.publish(tcpChannel(tcpHandle(1), there, _)));
+      for (let i = 0; i < turns; i++) await new Promise(setImmediate);
+      space.end();
+      await over;
+      for (const client of clients) client.abort();
+      await Promise.all(clients.map((client) => client.closed));
+    }
+  });
+
   test('leaves nothing open when the space ends in the middle of it', async () => {
     const { space, port, over } = await echoing(net);
     const clients = await Promise.all(

@@ -4,6 +4,7 @@ import { tcpBound, tcpChannel, tcpFailed } from '../../src/dataspace/drivers/tcp
 import { tcpListener } from '../../src/dataspace/drivers/tcp-places.ts';
 import { _ } from '../../src/dataspace/hole.ts';
 import { record } from '../../src/dataspace/record.ts';
+import type { Transport } from '../../src/transport/contract.ts';
 import { TcpStage } from './tcp-stage.ts';
 
 const here = tcpListener(5999, { host: '127.0.0.1' });
@@ -131,6 +132,31 @@ describe('a port', () => {
       news.filter((line) => line.startsWith('+')).length,
       news.filter((line) => line.startsWith('-')).length,
     );
+    await stage.end();
+  });
+
+  test('waits for another one by the same number that is called off while it is being opened', async () => {
+    const stage = new TcpStage();
+    const { transport } = stage.network;
+    // As it is where the system takes its time to say that it is bound.
+    const slow: Transport = {
+      ...transport,
+      listen: async (target, options) => {
+        const acceptor = await transport.listen(target, options);
+        await new Promise<void>((resolve) => stage.clock.after(100, resolve));
+        return acceptor;
+      },
+    };
+    await stage.open({ transport: slow });
+    const bound = await stage.watch(tcpBound(_, _));
+    const failed = await stage.watch(tcpFailed(_, _, _, _));
+    const other = tcpListener(5999, { host: '127.0.0.1', backlog: 7 });
+    const observer = await stage.hand((self) => self.observePublishers(tcpChannel(_, here, _), {}, { name: 'o' }));
+    await observer.do((self) => self.observePublishers(tcpChannel(_, other, _), {}, { name: 'o' }));
+    await stage.clock.advance(1_000);
+    assert.deepEqual(failed.news(), []);
+    assert.equal(bound.news().length, 1);
+    assert.equal(stage.network.listening, 1);
     await stage.end();
   });
 

@@ -78,7 +78,10 @@ describe('the settings of the driver', () => {
     // Two that are called the same can't be told apart, so the second is not let in.
     const liar = await stage.dial(5999);
     await liar.write('PROXY TCP4 192.0.2.7 192.0.2.1 40000 5999\r\nme too');
-    await assert.rejects(stage.now(() => liar.read()), { code: 'ECONNRESET' });
+    await assert.rejects(
+      stage.now(() => liar.read()),
+      { code: 'ECONNRESET' },
+    );
     assert.equal(talkers.length, 1);
     await talkers[0]?.send('to the first');
     assert.equal(await stage.read(client), 'to the first');
@@ -197,7 +200,10 @@ test('a full space turns clients away, and keeps its port', async () => {
   await stage.settle();
   const first = await stage.dial(5999);
   const second = await stage.dial(5999);
-  await assert.rejects(stage.now(() => second.read()), { code: 'ECONNRESET' });
+  await assert.rejects(
+    stage.now(() => second.read()),
+    { code: 'ECONNRESET' },
+  );
   assert.equal(await stage.read(first), '');
   assert.equal(stage.network.listening, 1);
   space.end();

@@ -10,18 +10,25 @@ import type { ActorEnd } from '../../src/dataspace/kernel-settings.ts';
 import type { EndReason } from '../../src/dataspace/reasons.ts';
 import type { Boot, OutsideSource, Self } from '../../src/dataspace/self.ts';
 import { Dataspace } from '../../src/dataspace/space.ts';
-import type { OutsideToken, SpaceSummary } from '../../src/dataspace/space.ts';
+import type { DataspaceOptions, OutsideToken, SpaceSummary } from '../../src/dataspace/space.ts';
 import type { Topic } from '../../src/dataspace/topic-types.ts';
 import { connect } from '../../src/net/connect.ts';
 import type { ConnectOptions } from '../../src/net/connect.ts';
 import type { Connection } from '../../src/net/connection.ts';
 import { listen } from '../../src/net/listen.ts';
 import type { Listener } from '../../src/net/listener.ts';
+import type { Clock } from '../../src/sync/clock.ts';
 import { seededRandom } from '../../src/sync/random.ts';
 import { Scope } from '../../src/sync/scope.ts';
 import { VirtualClock } from '../../src/sync/virtual-clock.ts';
 import { memoryNetwork } from '../../src/transport/memory/memory-network.ts';
 import type { MemoryNetwork, MemoryNetworkOptions } from '../../src/transport/memory/memory-network.ts';
+
+/** Calls `fn` so many tasks of a clock from now. */
+export function after(clock: Clock, tasks: number, fn: () => void): void {
+  if (tasks === 0) fn();
+  else clock.soon(() => after(clock, tasks - 1, fn));
+}
 
 /** An actor that does what it is told. */
 export class Hand {
@@ -156,10 +163,10 @@ export class TcpStage {
   readonly #clients: Connection[] = [];
   #kept: OutsideToken | undefined;
 
-  constructor(network: MemoryNetworkOptions = {}) {
+  constructor(network: MemoryNetworkOptions = {}, space: DataspaceOptions = {}) {
     this.network = memoryNetwork({ seed: 1, ...network, clock: this.clock });
     this.scope = new Scope({ parent: null, clock: this.clock, random: seededRandom(1) });
-    this.space = this.scope.run(() => new Dataspace({ onActorEnd: (end) => this.ends.push(end) }));
+    this.space = this.scope.run(() => new Dataspace({ ...space, onActorEnd: (end) => this.ends.push(end) }));
   }
 
   async open(options: TcpDriverOptions = {}): Promise<this> {

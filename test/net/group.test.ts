@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect } from '../../src/net/connect.ts';
 import type { Connection } from '../../src/net/connection.ts';
-import { openConnection } from '../../src/net/connection.ts';
+import { openConnection } from '../../src/net/open-connection.ts';
 import { Group } from '../../src/net/group.ts';
 import { listen } from '../../src/net/listen.ts';
 import { connectionSettings } from '../../src/net/settings.ts';

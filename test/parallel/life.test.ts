@@ -249,6 +249,7 @@ describe('its status', () => {
       connections: 1,
       waiting: 0,
       accepted: 1,
+      handedOver: 0,
       bytesRead: 7,
       bytesWritten: `${threadId}\n`.length,
       restarts: 0,

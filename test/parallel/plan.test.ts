@@ -7,6 +7,7 @@ import { planOf } from '../../src/parallel/plan.ts';
 import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { join } from 'node:path';
 import { temporaryFolder } from '../support/folder.ts';
+import { serverTls } from '../support/tls.ts';
 import { anyWay, ask, dial, endOf, leavesNoThread, settled, line, startOn, ways, worker } from './support.ts';
 import { connect } from '../../src/net/connect.ts';
 
@@ -31,9 +32,18 @@ describe('what can’t be had is an error at the start that says what can', () =
 
   test('hash and rates by a socket’s address, behind a proxy', async () => {
     const proxy = { from: ['127.0.0.1'] };
-    const transport = anyWay.options.transport;
-    await refused({ transport, dispatch: 'hash', proxy }, /hash goes by the address of the socket.*maxPerClient/su);
-    await refused({ transport, dispatch: { hash: { ipv4: 24 } }, proxy }, /hash goes by/u);
+    if (nodeTransport.passages !== undefined) {
+      const transport = 'node';
+      await refused({ transport, dispatch: 'hash', proxy }, /hash goes by the address of the socket.*maxPerClient/su);
+      await refused({ transport, dispatch: { hash: { ipv4: 24 } }, proxy }, /hash goes by/u);
+    }
+    const { transport } = anyWay.options;
+    if (anyWay.takesBack) {
+      const tls = serverTls();
+      await refused({ transport, dispatch: 'hash', proxy, tls }, /those under TLS can't be moved.*least-busy/su);
+      const plan = await planOf({ port: 0, transport, dispatch: 'hash', proxy });
+      assert.equal(plan.way, 'handed');
+    }
     await refused({ transport, proxy, rate: { connections: 1, per: 1_000 } }, /rate behind a proxy.*maxPerClient/su);
   });
 

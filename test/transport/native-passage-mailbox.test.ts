@@ -348,7 +348,7 @@ test('any numbers from JavaScript are refused or ignored, and mailboxes live on'
       addon.unread();
       addon.words(odd(), odd());
       const made = addon.mailbox(odd());
-      if (made >= 0) addon.close(made, ctl[7]);
+      if (made >= 0) addon.close(made, ctl[6]);
     }
     for (let slot = 0; slot < 8; slot++) {
       for (const bad of [undefined, new Float64Array(2), [], 'x']) {

@@ -37,10 +37,18 @@ export type TcpInput = Uint8Array | TcpEnd;
 /** What goes out, texts as UTF-8, and the credit that answers it. */
 export type TcpOutput = Uint8Array | string | TcpEnd | TcpCredit;
 
-type ToListener = AnyRecord<unknown, 'tcp-listener', TcpListenerFields>;
-type ToHandle = AnyRecord<unknown, 'tcp-handle', TcpHandleFields>;
-type ToPeer = AnyRecord<unknown, 'tcp-address', { host: string; port: number }>;
-type LocalOf<G> = G extends ToListener ? TcpListener : G extends ToHandle ? TcpHandle : TcpLocal;
+/** What may stand for a listener. */
+export type TcpListenerPattern = AnyRecord<unknown, 'tcp-listener', TcpListenerFields>;
+/** What may stand for a handle. */
+export type TcpHandlePattern = AnyRecord<unknown, 'tcp-handle', TcpHandleFields>;
+/** What may stand for the other side. */
+export type TcpPeerPattern = AnyRecord<unknown, 'tcp-address', { host: string; port: number }>;
+/** The local side that a pattern is of. */
+export type TcpLocalOf<G> = G extends TcpListenerPattern
+  ? TcpListener
+  : G extends TcpHandlePattern
+    ? TcpHandle
+    : TcpLocal;
 
 /** One direction of a connection, seen from its local side. */
 export type TcpChannel = TcpInbound | TcpOutbound;
@@ -61,8 +69,8 @@ export type TcpOutbound<L extends TcpLocal = TcpLocal> = TopicRecord<
 export interface TcpChannelMaker {
   /** What a peer sends: to a listener or a handle. */
   <
-    const S extends AnyHole | ToPeer,
-    const D extends ToListener | ToHandle,
+    const S extends AnyHole | TcpPeerPattern,
+    const D extends TcpListenerPattern | TcpHandlePattern,
     const B extends AnyHole | TcpInput | TcpCredit | TcpMode,
   >(
     source: S,
@@ -70,21 +78,29 @@ export interface TcpChannelMaker {
     body: B,
   ): RecordPattern<
     'tcp-channel',
-    { source: TcpPeer; destination: LocalOf<D>; body: TcpInput },
+    { source: TcpPeer; destination: TcpLocalOf<D>; body: TcpInput },
     { readonly source: S; readonly destination: D; readonly body: B }
   >;
   /** What is sent to a peer: from a listener or a handle. */
-  <const S extends ToListener | ToHandle, const D extends AnyHole | ToPeer, const B extends AnyHole | TcpOutput>(
+  <
+    const S extends TcpListenerPattern | TcpHandlePattern,
+    const D extends AnyHole | TcpPeerPattern,
+    const B extends AnyHole | TcpOutput,
+  >(
     source: S,
     destination: D,
     body: B,
   ): RecordPattern<
     'tcp-channel',
-    { source: LocalOf<S>; destination: TcpPeer; body: TcpOutput },
+    { source: TcpLocalOf<S>; destination: TcpPeer; body: TcpOutput },
     { readonly source: S; readonly destination: D; readonly body: B }
   >;
   /** Either. */
-  <const S extends AnyHole | ToPeer, const D extends AnyHole | ToPeer, const B extends AnyHole | TcpInput | TcpOutput>(
+  <
+    const S extends AnyHole | TcpPeerPattern,
+    const D extends AnyHole | TcpPeerPattern,
+    const B extends AnyHole | TcpInput | TcpOutput,
+  >(
     source: S,
     destination: D,
     body: B,

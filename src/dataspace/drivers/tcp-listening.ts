@@ -108,7 +108,6 @@ export class TcpListening implements Feeder {
         connection.abort(error);
       }
     }
-    if (feed.pending()) this.ready();
   };
 
   #open(feed: Feed, channel: Channel): Connection | null {

@@ -19,7 +19,7 @@ import type { UdpPortSettings } from './udp-port.ts';
 import { listenerRecord, udpAddress, udpFailed, udpHandle, udpPacket } from './udp-topics.ts';
 import type { UdpHandle, UdpListenerFields, UdpLocal, UdpPeer } from './udp-topics.ts';
 
-/** What holds for each socket of a {@link udpDriver}; see {@link UdpOptions}. */
+/** What holds for each socket of a {@link udpDriver}; see `UdpOptions`. */
 export type UdpSocketOptions = Pick<
   UdpOptions,
   | 'inboxDatagrams'

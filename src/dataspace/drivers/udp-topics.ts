@@ -84,10 +84,18 @@ export const udpListener: UdpListenerMaker = Object.assign(listener, {
   is: (value: unknown) => listenerRecord.is(value),
 }) as unknown as UdpListenerMaker;
 
-type ToListener = AnyRecord<unknown, 'udp-listener', UdpListenerFields>;
-type ToHandle = AnyRecord<unknown, 'udp-handle', { id: Datum }>;
-type ToPeer = AnyRecord<unknown, 'udp-address', { host: string; port: number }>;
-type LocalOf<G> = G extends ToListener ? UdpListener : G extends ToHandle ? UdpHandle : UdpLocal;
+/** What may stand for a listener. */
+export type UdpListenerPattern = AnyRecord<unknown, 'udp-listener', UdpListenerFields>;
+/** What may stand for a handle. */
+export type UdpHandlePattern = AnyRecord<unknown, 'udp-handle', { id: Datum }>;
+/** What may stand for the other side. */
+export type UdpPeerPattern = AnyRecord<unknown, 'udp-address', { host: string; port: number }>;
+/** The local side that a pattern is of. */
+export type UdpLocalOf<G> = G extends UdpListenerPattern
+  ? UdpListener
+  : G extends UdpHandlePattern
+    ? UdpHandle
+    : UdpLocal;
 
 /** A packet. */
 export type UdpPacket = UdpInbound | UdpOutbound;
@@ -108,8 +116,8 @@ export type UdpOutbound<L extends UdpLocal = UdpLocal> = TopicRecord<
 export interface UdpPacketMaker {
   /** One that comes: to a listener or a handle. */
   <
-    const S extends AnyHole | ToPeer,
-    const D extends ToListener | ToHandle,
+    const S extends AnyHole | UdpPeerPattern,
+    const D extends UdpListenerPattern | UdpHandlePattern,
     const B extends AnyHole | Uint8Array | string,
   >(
     source: S,
@@ -117,13 +125,13 @@ export interface UdpPacketMaker {
     body: B,
   ): RecordPattern<
     'udp-packet',
-    { source: UdpPeer; destination: LocalOf<D>; body: Uint8Array },
+    { source: UdpPeer; destination: UdpLocalOf<D>; body: Uint8Array },
     { readonly source: S; readonly destination: D; readonly body: B }
   >;
   /** One that is sent: from a listener or a handle. */
   <
-    const S extends ToListener | ToHandle,
-    const D extends AnyHole | ToPeer,
+    const S extends UdpListenerPattern | UdpHandlePattern,
+    const D extends AnyHole | UdpPeerPattern,
     const B extends AnyHole | Uint8Array | string,
   >(
     source: S,
@@ -131,11 +139,15 @@ export interface UdpPacketMaker {
     body: B,
   ): RecordPattern<
     'udp-packet',
-    { source: LocalOf<S>; destination: UdpPeer; body: Uint8Array | string },
+    { source: UdpLocalOf<S>; destination: UdpPeer; body: Uint8Array | string },
     { readonly source: S; readonly destination: D; readonly body: B }
   >;
   /** Either. */
-  <const S extends AnyHole | ToPeer, const D extends AnyHole | ToPeer, const B extends AnyHole | Uint8Array | string>(
+  <
+    const S extends AnyHole | UdpPeerPattern,
+    const D extends AnyHole | UdpPeerPattern,
+    const B extends AnyHole | Uint8Array | string,
+  >(
     source: S,
     destination: D,
     body: B,

@@ -40,15 +40,16 @@ import {
   STATE_UNREAD,
 } from './layout.ts';
 import type { ChannelEvents, NativeLoop, Task } from './loop.ts';
+import { enclose } from './letter.ts';
+import { addressOf, UNKNOWN } from './peer.ts';
 import { Output } from './output.ts';
+import type { Parcel } from '../passage.ts';
 import { setOption } from './socket-option.ts';
 
 const { EBUSY } = constants.errno;
 /** A dead connection has no more to read than a receive buffer; this bounds one that is not dead. */
 const READS_OUT = 256;
 const READ_OUT = 65536;
-
-const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
 /** What waits for flow to be on, or for a fresh stack. */
 interface Late {
@@ -97,13 +98,8 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
   }
 
   get remote(): Address {
-    const remote = this.#remote;
-    if (typeof remote !== 'number') return remote;
-    const host = Math.floor(remote / 65536);
-    const text = `${host & 255}.${(host >>> 8) & 255}.${(host >>> 16) & 255}.${host >>> 24}`;
-    const address: Address = { family: 'ipv4', host: text, port: remote % 65536 };
-    this.#remote = address;
-    return address;
+    if (typeof this.#remote === 'number') this.#remote = addressOf(this.#remote);
+    return this.#remote;
   }
 
   get closed(): boolean {
@@ -168,27 +164,27 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     const unread: Uint8Array[] = [];
     const state = this.#parting(unread);
     if (state < 0) return null;
-    const unix = this.remote.family === 'unix';
     const fd = this.loop.addon.release(this.slot, this.gen);
     if (fd < 0) return null;
     this.#released();
-    return { kind: 'fd', fd, unix, unread, ended: (state & STATE_ENDED) !== 0 };
+    return { kind: 'fd', fd, unix: this.remote.family === 'unix', unread, ended: (state & STATE_ENDED) !== 0 };
   }
 
   /**
    * Gives the connection to a mailbox of the core, whole: 0, or a negative errno, and then it is as it was.
    * EBUSY: it is closed or ending, or has output that is not with the kernel; else what `Addon.give` says.
    */
-  give(outbox: number, outboxGen: number, id: number): number {
+  give(outbox: number, outboxGen: number, id: number, parcel: Parcel | undefined): number {
     if (!this.#quiet()) return -EBUSY;
     const { loop } = this;
     let state = this.tuning;
     let unread: Uint8Array | undefined;
     // Of most channels that are given nothing was ever read.
-    if (this.#late !== null || (this.#flags & (READS | SHUT)) !== 0) {
-      const pieces: Uint8Array[] = [];
+    if (parcel !== undefined || this.letter !== null || this.#late !== null || (this.#flags & (READS | SHUT)) !== 0) {
+      const pieces: Uint8Array[] = parcel === undefined ? [] : [...parcel.unread];
       state = this.#parting(pieces);
       if (state < 0) return -EBUSY;
+      state |= enclose(parcel?.letter ?? this.letter, pieces);
       if ((state & STATE_UNREAD) !== 0) unread = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
     }
     const remote = this.#remote;

@@ -2,7 +2,7 @@
  * The memory that JavaScript and the C core share. It mirrors the enums of `native/portside.h`; change both, and LAYOUT in
  * both, so that a binary of another build is not loaded.
  */
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 export const ARENA_BYTES = 262144;
 /** Operations that fit before a flush. */
 export const OPS = 4096;
@@ -37,14 +37,13 @@ export const CTL_EPOCH = 2;
 export const CTL_EVENTS = 3;
 export const CTL_RESULTS = 4;
 export const CTL_DEFERRED = 5;
-export const CTL_SLAB = 6;
-export const CTL_GEN = 7;
-export const CTL_FAMILY = 8;
-export const CTL_PORT = 9;
-export const CTL_SCOPE = 10;
-export const CTL_HOST = 11;
-export const CTL_PATH = 15;
-/** Two words: a double. */
+export const CTL_GEN = 6;
+export const CTL_FAMILY = 7;
+export const CTL_PORT = 8;
+export const CTL_SCOPE = 9;
+export const CTL_HOST = 10;
+export const CTL_PATH = 14;
+/** Two words: a double, so the first is even. */
 export const CTL_ID = 16;
 export const CTL_STATE = 18;
 
@@ -53,6 +52,8 @@ export const STATE_SHUT = 2;
 export const STATE_UNREAD = 4;
 /** It has the options that its listener asked for. */
 export const STATE_TUNED = 8;
+/** What was read begins with a letter, and its length as 32 bits. Not looked at in C. */
+export const STATE_LETTER = 16;
 
 export const KIND_TCP = 0;
 export const KIND_UNIX = 1;
@@ -81,6 +82,7 @@ export interface Addon {
   /** The loop does not sleep before another turn. */
   wake(): number;
   ref(on: number): number;
+  /** The slab, anew when its ArrayBuffer was transferred away. */
   slab(): ArrayBuffer;
   listen(kind: number, host: string, port: number, flags: number, backlog: number): number;
   /** Of a listening socket or an inbox. The channel's peer and state are in the control words. */
@@ -91,6 +93,8 @@ export interface Addon {
   write(slot: number, gen: number, bytes: Uint8Array, from: number): number;
   recv(slot: number, gen: number, into: Uint8Array): number;
   set(slot: number, gen: number, option: number, value: number): number;
+  /** Puts what the kernel has of `struct tcp_info` into the bytes. */
+  info(slot: number, gen: number, into: Uint8Array): number;
   address(slot: number, gen: number, peer: number): number | string;
   host(family: number, a: number, b: number, c: number, d: number, scope: number): string;
   release(slot: number, gen: number): number;

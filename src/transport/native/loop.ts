@@ -14,7 +14,6 @@ import {
   CTL_PORT,
   CTL_RESULTS,
   CTL_SCOPE,
-  CTL_SLAB,
   EV_ACCEPT,
   EV_CLOSED,
   EV_CONNECT,
@@ -70,7 +69,6 @@ export class NativeLoop {
   readonly sockets: Map<number, SocketEvents> = new Map();
   readonly #events: Int32Array;
   readonly #results: Int32Array;
-  #slabCount = 0;
   #deferred: Task[] = [];
   #refs = 0;
   #inTurn = false;
@@ -170,12 +168,18 @@ export class NativeLoop {
 
   /** Bytes of the slab as a view that is good until the next turn. */
   view(at: number, length: number): Uint8Array {
-    return new Uint8Array(this.slab, at, length);
+    try {
+      return new Uint8Array(this.slab, at, length);
+    } catch {
+      // Somebody has transferred it away. Its memory is the core's all the same.
+      this.slab = this.addon.slab();
+      return new Uint8Array(this.slab, at, length);
+    }
   }
 
   /** Bytes of the slab, copied. */
   copy(at: number, length: number): Uint8Array {
-    return new Uint8Array(this.slab.slice(at, at + length));
+    return this.view(at, length).slice();
   }
 
   /** The address that the core left in the control words, when it is not a unix one. */
@@ -226,12 +230,9 @@ export class NativeLoop {
   #turn(): void {
     const { ctl } = this;
     this.#inTurn = true;
-    if (ctl[CTL_SLAB] !== this.#slabCount) {
-      this.#slabCount = ctl[CTL_SLAB] as number;
-      this.slab = this.addon.slab();
-    }
     const events = this.#events;
-    const count = ctl[CTL_EVENTS] as number;
+    // It is JavaScript's to write too; what is not there is not told.
+    const count = Math.min(ctl[CTL_EVENTS] as number, events.length / TUPLE_INTS);
     // Whoever is given away by a task takes along what was read of it just now.
     this.#at = -1;
     this.#count = count;

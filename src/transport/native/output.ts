@@ -1,6 +1,6 @@
 import { Backlog } from './backlog.ts';
 import { CTL_ARENA, CTL_EPOCH, CTL_RESULTS, OP_ARENA, OP_INTS, OP_SLAB } from './layout.ts';
-import type { NativeLoop } from './loop.ts';
+import { NativeSocket } from './socket.ts';
 
 /** Writes from this size on go to the kernel at once, from the sender's memory. */
 const LARGE = 16384;
@@ -11,15 +11,16 @@ const GATHER = 65536;
  * The output of one connection, in order: what the core holds, then the backlog, or what is gathered for the next flush.
  * There is a backlog only while the core holds a rest or has been asked to tell when more can be written.
  */
-export abstract class Output {
-  readonly gen: number;
-  protected readonly loop: NativeLoop;
-  protected readonly slot: number;
+export abstract class Output extends NativeSocket {
   /** Bytes that the core holds. */
   protected rest = 0;
   protected backlog: Backlog | null = null;
   /** STATE_TUNED when it has the options that its listener asked for, or 0. */
   tuning = 0;
+  /** The number under which it came through a passage, or 0. */
+  given = 0;
+  /** What its giver sent along. */
+  letter: Uint8Array | null = null;
   /** The errno of a failed write, or 0. */
   protected writeFailed = 0;
   /** The flush that the gathered bytes wait for, how many they are, and the last of their operations. */
@@ -27,10 +28,9 @@ export abstract class Output {
   #gathered = 0;
   #last = 0;
 
-  constructor(loop: NativeLoop, slot: number, gen: number) {
-    this.loop = loop;
-    this.slot = slot;
-    this.gen = gen;
+  /** What lies in the slab is sent from there, or copied. */
+  get takesLent(): boolean {
+    return true;
   }
 
   get tuned(): boolean {

@@ -6,7 +6,7 @@ import { rethrowSoon } from '../../sync/rethrow.ts';
 import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import type { Acceptor, Channel } from '../contract.ts';
-import type { Passage, PassageTicket, Passages, Untaken } from '../passage.ts';
+import type { Parcel, Passage, PassageTicket, Passages, Untaken } from '../passage.ts';
 import { NativeAcceptor } from './acceptor.ts';
 import { NativeChannel } from './channel.ts';
 import { failure } from './failure.ts';
@@ -69,7 +69,7 @@ class NativePassage implements Passage, SocketEvents {
   }
 
   /** Throws the system's code too: ENOMEM, when there is no memory for what was read. */
-  give(channel: Channel, id: number): boolean {
+  give(channel: Channel, id: number, parcel?: Parcel): boolean {
     if (!(channel instanceof NativeChannel)) {
       const remote = formatAddress(channel.remote);
       throw new PortsideError(
@@ -79,7 +79,7 @@ class NativePassage implements Passage, SocketEvents {
       );
     }
     if (this.#ended) return false;
-    const failed = channel.give(this.#slot, this.gen, id);
+    const failed = channel.give(this.#slot, this.gen, id, parcel);
     if (failed === 0) {
       this.#given += 1;
       this.#most += 1;
@@ -141,10 +141,19 @@ function arrivals(loop: NativeLoop, ticket: PassageTicket, address: Address, ker
   }
   if (slot < 0 && slot !== -ENOENT) throw failure('arrivals', -slot);
   ticket.port.close();
-  const acceptor = new NativeAcceptor(loop, slot, loop.ctl[CTL_GEN] as number, address, kernelQueue);
+  const acceptor = new Arrivals(loop, slot, loop.ctl[CTL_GEN] as number, address, kernelQueue);
   // Nobody comes through a passage that ended before its other end was opened.
   if (slot < 0) acceptor.close();
   return acceptor;
+}
+
+/** Takes what another thread gives. */
+class Arrivals extends NativeAcceptor {
+  override take(): Channel | null {
+    const channel = super.take();
+    if (channel instanceof NativeChannel) channel.given = idFound(this.loop);
+    return channel;
+  }
 }
 
 /** The number that the core left in two control words. */

@@ -8,13 +8,15 @@ import {
   CTL_PORT,
   CTL_STATE,
   STATE_ENDED,
+  STATE_LETTER,
   STATE_TUNED,
   STATE_UNREAD,
 } from './layout.ts';
+import { disclose } from './letter.ts';
 import type { NativeLoop } from './loop.ts';
+import { UNKNOWN } from './peer.ts';
 
 const UNNAMED: Address = { family: 'unix', path: '' };
-const UNKNOWN: Address = { family: 'ipv4', host: '0.0.0.0', port: 0 };
 
 /** The channel over a slot that the core has just made, with what it left in the control words. `tuned`: its listener's options are its own. */
 export function takenChannel(loop: NativeLoop, slot: number, tuned: boolean): NativeChannel {
@@ -25,7 +27,12 @@ export function takenChannel(loop: NativeLoop, slot: number, tuned: boolean): Na
   if (state === 0) return channel;
   channel.tuning = state & STATE_TUNED;
   if (state === STATE_TUNED) return channel;
-  return channel.resume((state & STATE_UNREAD) !== 0 ? [new Uint8Array(loop.addon.unread())] : [], state);
+  if ((state & STATE_UNREAD) === 0) return channel.resume([], state);
+  const unread = new Uint8Array(loop.addon.unread());
+  if ((state & STATE_LETTER) === 0) return channel.resume([unread], state);
+  const { letter, rest } = disclose(unread);
+  channel.letter = letter;
+  return channel.resume(rest.length === 0 ? [] : [rest], state);
 }
 
 /** The channel over a slot that the core has just made of a foreign descriptor. */

@@ -5,7 +5,7 @@ import { PortsideError } from '../../base/errors.ts';
 import { rethrowSoon } from '../../sync/rethrow.ts';
 import { formatAddress } from '../address.ts';
 import type { Channel } from '../contract.ts';
-import type { Passage, PassageTicket, Untaken } from '../passage.ts';
+import type { Passage, PassageTicket, Parcel as Along, Untaken } from '../passage.ts';
 import { NodeChannel } from './channel.ts';
 import { handleOf, leftBehind } from './internals.ts';
 
@@ -86,11 +86,11 @@ export class NodePassage implements Passage {
    * False too when the process has no descriptor to spare, which Node needs for a moment; `onRoom` comes some 100 milliseconds later then.
    * Throws ERR_PORTSIDE_UNSUPPORTED for all but fresh TCP connections of this transport: those that were neither read nor written.
    */
-  give(channel: Channel, id: number): boolean {
+  give(channel: Channel, id: number, along?: Along): boolean {
     if (!NodeChannel.is(channel)) throw unsupported(channel, 'is none of node:net');
     const socket = channel.lend();
     if (socket === null) return false;
-    if (!channel.fresh) throw unsupported(channel, 'was read from');
+    if (!channel.fresh || along !== undefined) throw unsupported(channel, 'was read from, or has more to take along');
     const { remote } = channel;
     if (remote.family === 'unix' || remote.family === 'memory') throw unsupported(channel, 'is no TCP connection');
     if (!this.#open || !this.#hasRoom()) return false;

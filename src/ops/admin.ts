@@ -1,0 +1,238 @@
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import { isPortsideError } from '../base/errors.ts';
+import { check, fn, integer, list, required, secret, string, table, that } from '../base/options.ts';
+import type { Table } from '../base/options.ts';
+import { systemClock } from '../sync/clock.ts';
+import type { Clock } from '../sync/clock.ts';
+import { rethrowSoon } from '../sync/rethrow.ts';
+import { currentScope } from '../sync/scope.ts';
+import type { Address } from '../transport/address.ts';
+import { AdminEvents } from './admin-events.ts';
+import { AdminGuard } from './admin-guard.ts';
+import { bindAdmin } from './admin-listen.ts';
+import type { Bound } from './admin-listen.ts';
+import { AdminRoutes } from './admin-routes.ts';
+import { AdminSockets } from './admin-sockets.ts';
+import { statusOf, tickOf } from './admin-status.ts';
+import type { TickJson } from './admin-status.ts';
+import { AuditLog } from './audit.ts';
+import type { AuditEntry } from './audit.ts';
+import { ConnectionList } from './connection-list.ts';
+import { DrainLedger } from './drain-progress.ts';
+import { packageVersion } from './package-version.ts';
+import { RequestRate } from './request-rate.ts';
+import type { Subject, SubjectEvent, SubjectStatus } from './subject.ts';
+import { VitalSigns } from './vitals.ts';
+
+/** Options of {@link startAdmin}. */
+export interface AdminOptions {
+  /** Where: `127.0.0.1:7001`, `:7001` (loopback), `/run/x.sock`, `fd://3`, `systemd://name`. A path is made for its own user alone (0600). */
+  listen: string;
+  /** What who asks has to show, by `Authorization: Bearer …`: 16 to 1024 printable characters. Needed where others than this machine may come. @default none */
+  token?: string | undefined;
+  /** Names by which it is asked for (in the Host header), beside those of loopback and the address itself. */
+  names?: readonly string[] | undefined;
+  /** What `GET /metrics` answers. @default 404 */
+  metrics?: { readonly contentType: string; text(): Promise<string> } | undefined;
+  /** What `GET /` answers: a whole page of HTML. @default 404 */
+  page?: string | undefined;
+  /** Told of every action. */
+  log?: ((entry: AuditEntry) => void) | undefined;
+  /** Told of what goes wrong in the endpoint itself. @default it is thrown, as an uncaught exception */
+  onError?: ((error: unknown) => void) | undefined;
+  /** Connections at a time; one more takes the place of one that asks for nothing. @default 256 */
+  maxConnections?: number | undefined;
+  /** Watchers of `/api/events` at a time. @default 64 */
+  maxWatchers?: number | undefined;
+  /** Requests in a second, over all who ask; those to `/livez` and `/readyz` are not counted. @default 200 */
+  maxRequests?: number | undefined;
+}
+
+const adminTable: Table<AdminOptions> = table('startAdmin', {
+  listen: required(string()),
+  token: secret(
+    that<string>(
+      'a text of 16 to 1024 printable characters without blanks',
+      (value) => typeof value === 'string' && /^[\x21-\x7e]{16,1024}$/u.test(value),
+    ),
+  ),
+  names: list(
+    that<string>('a host name', (value) => typeof value === 'string' && /^[a-z0-9._-]{1,253}$/iu.test(value)),
+    { max: 100 },
+  ),
+  metrics: that<NonNullable<AdminOptions['metrics']>>(
+    'an object with contentType and text()',
+    (value) => typeof (value as Partial<NonNullable<AdminOptions['metrics']>> | null)?.text === 'function',
+  ),
+  page: string(),
+  log: fn<NonNullable<AdminOptions['log']>>(),
+  onError: fn<NonNullable<AdminOptions['onError']>>(),
+  maxConnections: integer({ min: 1, max: 10_000 }),
+  maxWatchers: integer({ min: 1, max: 10_000 }),
+  maxRequests: integer({ min: 1, max: 1_000_000 }),
+});
+
+/** Bytes of a request's line and headers, at most. */
+const MOST_HEADERS = 8_192;
+/** Milliseconds in which headers have to be there, a whole request, and the next one on the same connection. */
+const HEADERS_TIME = 5_000;
+const REQUEST_TIME = 10_000;
+const IDLE_TIME = 30_000;
+/** Milliseconds that answers under way have when it is closed. */
+const LAST_ANSWERS = 1_000;
+
+/** The admin endpoint of a server. Made by {@link startAdmin}. */
+export class Admin implements AsyncDisposable {
+  /** Where it listens, with the port really bound. */
+  readonly address: Address;
+  readonly #http: Server;
+  readonly #sockets: AdminSockets;
+  readonly #events: AdminEvents;
+  readonly #audit: AuditLog;
+  readonly #end: () => void;
+  #closed: Promise<void> | null = null;
+
+  constructor(
+    bound: Bound,
+    http: Server,
+    sockets: AdminSockets,
+    events: AdminEvents,
+    audit: AuditLog,
+    end: () => void,
+  ) {
+    this.address = bound.address;
+    this.#http = http;
+    this.#sockets = sockets;
+    this.#events = events;
+    this.#audit = audit;
+    this.#end = () => {
+      bound.cleanup();
+      end();
+    };
+  }
+
+  /** What was done by it, the last thousand actions. */
+  get audit(): readonly AuditEntry[] {
+    return this.#audit.entries;
+  }
+
+  /** How many watch its events. */
+  get watchers(): number {
+    return this.#events.watchers;
+  }
+
+  /** Ends it: watchers in order, and answers under way within a second. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const over = new Promise<void>((resolve) => {
+      this.#http.close(() => resolve());
+    });
+    this.#events.close();
+    this.#sockets.close();
+    const timer = setTimeout(() => this.#sockets.destroy(), LAST_ANSWERS);
+    await over;
+    clearTimeout(timer);
+    this.#end();
+  }
+}
+
+/**
+ * Opens the admin endpoint of a server: HTTP by which people and programs see what it does, and act. It is loopback's, or its user's by a path, unless there is
+ * a token; browsers are held to its own page. See docs/guide/operations.md for what can be asked.
+ *
+ * Rejects with ERR_PORTSIDE_OPTIONS with all that is wrong, also where others than this machine may come and there is no token; and as `listen` does. It belongs to the
+ * scope that is current now.
+ */
+export async function startAdmin(subject: Subject, given: AdminOptions): Promise<Admin> {
+  const options: AdminOptions = check(adminTable, given);
+  const { token = null, names = [], maxConnections = 256, maxWatchers = 64, maxRequests = 200 } = options;
+  const scope = currentScope();
+  // Held to no clock of a test's, as HTTP is not either.
+  const clock: Clock = systemClock;
+  const failed = (error: unknown): void => {
+    if (options.onError === undefined) rethrowSoon(error);
+    else options.onError(error);
+  };
+  const vitals = new VitalSigns();
+  const drain = new DrainLedger(clock);
+  const look = (status: SubjectStatus): TickJson =>
+    tickOf(status, vitals.read(), drain.read(status), Math.round(clock.wall()));
+  const events = new AdminEvents(maxWatchers, clock, () => look(subject.status()));
+  const audit = new AuditLog((entry) => {
+    options.log?.(entry);
+    events.tell('audit', { ...entry });
+  });
+  const version = packageVersion();
+  const http = createServer({
+    maxHeaderSize: MOST_HEADERS,
+    headersTimeout: HEADERS_TIME,
+    requestTimeout: REQUEST_TIME,
+    keepAliveTimeout: IDLE_TIME,
+    connectionsCheckingInterval: 1_000,
+  });
+  http.maxHeadersCount = 100;
+  const sockets = new AdminSockets(http, maxConnections);
+  let bound: Bound;
+  try {
+    bound = await bindAdmin(http, options.listen, token !== null);
+  } catch (error) {
+    vitals[Symbol.dispose]();
+    throw error;
+  }
+  const routes = new AdminRoutes({
+    subject,
+    events,
+    audit,
+    clock,
+    guard: new AdminGuard({ token, names, unix: bound.address.family === 'unix' }),
+    list: new ConnectionList(subject, clock),
+    rate: new RequestRate(maxRequests, clock),
+    metrics: options.metrics ?? null,
+    page: options.page ?? null,
+    status: () => {
+      const status = subject.status();
+      return statusOf(subject, status, look(status), version);
+    },
+    failed,
+  });
+  // No connection is taken up before the next turn of the loop.
+  http.on('request', (request, response) => void routes.answer(request, response));
+  http.on('error', failed);
+  if (subject.state === 'draining') drain.begin(subject.status());
+  const unwatch = subject.watch((event) => {
+    if (event.kind === 'state' && event.state === 'draining') drain.begin(subject.status());
+    events.tell(event.kind, told(event));
+    if (event.kind !== 'state') return;
+    const progress = drain.read(subject.status());
+    if (progress !== null) events.tell('drain', { ...progress });
+  });
+  let disown = (): void => {};
+  const admin = new Admin(bound, http, sockets, events, audit, () => {
+    unwatch();
+    vitals[Symbol.dispose]();
+    disown();
+  });
+  if (scope !== undefined) disown = scope.own({ what: 'admin endpoint', drop: () => admin.close() });
+  return admin;
+}
+
+/** An event as it is told: errors by their first line, as stacks are for logs. */
+function told(event: SubjectEvent): Readonly<Record<string, unknown>> {
+  if (event.kind !== 'error' && event.kind !== 'trouble') {
+    const { kind: _, ...rest } = event;
+    return rest;
+  }
+  const { error, worker } = event;
+  const message =
+    error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'something that is no error was thrown';
+  return { worker, code: isPortsideError(error) ? error.code : null, message: message.slice(0, 500) };
+}
