@@ -50,7 +50,7 @@ async function report(title: string, types: string): Promise<void> {
 
 /** Whether the symbol that is missing in an entry is had from the first one, as its users know. */
 function isElsewhere(text: string): boolean {
-  const [, symbol = ''] = /The symbol "(\w+)"/u.exec(text) ?? [];
+  const [, symbol = ''] = /The symbol "(\w+?)(?:_\d+)?"/u.exec(text) ?? [];
   return first !== '' && new RegExp(`^export (?:\\w+ )*${symbol}\\b`, 'mu').test(first);
 }
 

@@ -82,6 +82,15 @@ const IDLE_TIME = 30_000;
 /** Milliseconds that answers under way have when it is closed. */
 const LAST_ANSWERS = 1_000;
 
+let open: (
+  bound: Bound,
+  http: Server,
+  sockets: AdminSockets,
+  events: AdminEvents,
+  audit: AuditLog,
+  end: () => void,
+) => Admin;
+
 /** The admin endpoint of a server. Made by {@link startAdmin}. */
 export class Admin implements AsyncDisposable {
   /** Where it listens, with the port really bound. */
@@ -93,7 +102,11 @@ export class Admin implements AsyncDisposable {
   readonly #end: () => void;
   #closed: Promise<void> | null = null;
 
-  constructor(
+  static {
+    open = (...parts) => new Admin(...parts);
+  }
+
+  private constructor(
     bound: Bound,
     http: Server,
     sockets: AdminSockets,
@@ -216,7 +229,7 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
     if (progress !== null) events.tell('drain', { ...progress });
   });
   let disown = (): void => {};
-  const admin = new Admin(bound, http, sockets, events, audit, () => {
+  const admin = open(bound, http, sockets, events, audit, () => {
     unwatch();
     vitals[Symbol.dispose]();
     disown();
