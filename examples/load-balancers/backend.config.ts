@@ -1,27 +1,13 @@
 // One of two servers behind a load balancer: it says which one it is and who its client really is, and then echoes.
-//   NAME=one READY_PORT=7101 npx portside serve --config examples/load-balancers/backend.config.ts --port 7001
-//   NAME=two READY_PORT=7102 npx portside serve --config examples/load-balancers/backend.config.ts --port 7002
+//   NAME=one npx portside serve --config examples/load-balancers/backend.config.ts --port 7001 --admin 127.0.0.1:7101
+//   NAME=two npx portside serve --config examples/load-balancers/backend.config.ts --port 7002 --admin 127.0.0.1:7102
 //   haproxy -f examples/load-balancers/haproxy.cfg
 //   nc 127.0.0.1 7000
-// SIGTERM to one of them: it is not ready any more at once, and closes its port five seconds later, when HAProxy sends nobody there.
-import { defineConfig, formatAddress, listen } from 'portside';
-import type { Config, Connection, Listener } from 'portside';
+// SIGTERM to one of them: its /readyz fails at once, and it closes its port five seconds later, when HAProxy sends nobody there.
+import { defineConfig, formatAddress } from 'portside';
+import type { Config, Connection } from 'portside';
 
-const { NAME: name = 'one', READY_PORT: readyPort = '7101' } = process.env;
-
-let ready: Listener | null = null;
-
-/** The health check of the balancer: who can connect here may send clients. */
-async function beReady(): Promise<void> {
-  ready = await listen({ port: Number(readyPort), host: '127.0.0.1' });
-  const { address } = ready;
-  console.log(`${name} is ready on ${formatAddress(address)}`);
-  void answer(ready);
-}
-
-async function answer(listener: Listener): Promise<void> {
-  for await (const check of listener) void check.close({ linger: 0 });
-}
+const { NAME: name = 'one' } = process.env;
 
 const config: Config = defineConfig({
   handler: async (conn: Connection) => {
@@ -37,13 +23,6 @@ const config: Config = defineConfig({
   lead: 5_000,
   grace: 30_000,
   spread: 5_000,
-  onStart: async (server) => {
-    await beReady();
-    server.on('state', (state) => {
-      if (state === 'draining') void ready?.close();
-    });
-  },
-  onStop: () => ready?.close(),
 });
 
 export default config;

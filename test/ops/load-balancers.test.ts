@@ -20,8 +20,9 @@ interface Served extends Backend {
 
 /** The server of the example under a name, when it serves. */
 async function startBackend(t: TestContext, name: string): Promise<Served> {
-  const server = startPortside(t, ['serve', '--config', CONFIG, '--port', '0'], { NAME: name, READY_PORT: '0' });
-  const [, ready] = await server.until(new RegExp(`^${name} is ready on 127\\.0\\.0\\.1:(\\d+)$`, 'mu'));
+  const args = ['serve', '--config', CONFIG, '--port', '0', '--admin', '127.0.0.1:0'];
+  const server = startPortside(t, args, { NAME: name });
+  const [, ready] = await server.until(/^portside: admin on http:\/\/127\.0\.0\.1:(\d+);/mu);
   const [, port] = await server.until(/^portside: serving .* on 127\.0\.0\.1:(\d+);/mu);
   return { server, port: Number(port), ready: Number(ready) };
 }
