@@ -4,11 +4,12 @@ import process from 'node:process';
 import { killAll } from './harness/child.ts';
 import { compileAll } from './harness/compile.ts';
 import { comparisons, contendersOf } from './harness/contenders.ts';
-import { Field, messageOf, startServer, type Bench } from './harness/field.ts';
+import { Field, messageOf, type Bench } from './harness/field.ts';
 import { idleTable, runIdle } from './harness/idle.ts';
 import { loadTable, runLoad, type LoadPlan } from './harness/load.ts';
 import { chooseCores, describeMachine, machine } from './harness/machine.ts';
 import { parseOptions, USAGE, UsageError, type Options } from './harness/options.ts';
+import { inSmoke, paceOf, type Pace } from './harness/pace.ts';
 import { save, type Result } from './harness/results.ts';
 import { suitesOf, type Suite } from './harness/suites.ts';
 import { report } from './report/report.ts';
@@ -21,12 +22,15 @@ function progressDone(): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 }
 
-function planOf(suite: Suite, { rounds, seconds, warmup }: Options): LoadPlan {
-  const { title, role, connections, size, depth, command } = suite;
+function planOf(suite: Suite, pace: Pace): LoadPlan {
+  const { title, role, size, depth, command } = suite;
   const mode = role === 'dispatch' ? 'accept' : role;
   if (mode === 'idle') throw new Error('idle is no load');
-  return { mode, title, rounds, seconds, warmup, connections, size, depth, command };
+  return { mode, title, ...pace, size, depth, command };
 }
+
+/** Servers at a time in a smoke. */
+const SMOKE_LANES = 3;
 
 type Contenders = ReturnType<typeof contendersOf>;
 
@@ -45,22 +49,6 @@ function checkOnly(list: readonly Suite[], options: Options, echoProgram: string
   throw new UsageError(`there is no contender ${unknown.join(', ')}; there are ${[...names].join(', ')}`);
 }
 
-/** The field of a suite: those that can be started here. */
-async function gather(contenders: Contenders, asked: boolean, cores: Bench['cores']): Promise<Field> {
-  const field = new Field(contenders);
-  for (const contender of contenders) {
-    try {
-      const server = await startServer({ cores }, contender);
-      await server.child.end();
-    } catch (error) {
-      // Left out where it can't run; but who names it wants it.
-      if (asked) throw error;
-      field.drop(contender, messageOf(error));
-    }
-  }
-  return field;
-}
-
 async function measure(
   suite: Suite,
   all: Contenders,
@@ -73,11 +61,11 @@ async function measure(
   const names = contenders.map(({ name }) => name);
   const tell = (text: string): void => progress(`${suite.title}, ${text}`);
   const common = { suite, machine: facts, cores: bench.cores, contenders };
-  const plan = { title: suite.title, rounds: options.rounds, connections: suite.connections };
+  const pace = paceOf(suite, options);
   const result: Result =
     suite.role === 'idle'
-      ? { ...common, kind: 'idle', result: await runIdle(bench, plan, tell), troubles: {} }
-      : { ...common, kind: 'load', result: await runLoad(bench, planOf(suite, options), tell), troubles: {} };
+      ? { ...common, kind: 'idle', result: await runIdle(bench, { title: suite.title, ...pace }, tell), troubles: {} }
+      : { ...common, kind: 'load', result: await runLoad(bench, planOf(suite, pace), tell), troubles: {} };
   progressDone();
   const text =
     result.kind === 'idle' ? idleTable(result.result, names) : loadTable(result.result, names, comparisons[suite.role]);
@@ -96,20 +84,23 @@ async function main(): Promise<number> {
     for (const file of await report()) process.stdout.write(`${file}\n`);
     return 0;
   }
-  const list = options.works.flatMap((word) => suitesOf(word, options));
+  const named = options.works.flatMap((word) => suitesOf(word, options));
+  const list = options.smoke ? named.filter(inSmoke) : named;
   const programs = compileAll();
   checkOnly(list, options, programs.echo);
   const facts = machine();
-  const cores = chooseCores();
+  // In a smoke several run at a time, and nobody looks at the figures.
+  const lanes = options.smoke ? SMOKE_LANES : 1;
+  const cores = options.smoke ? { server: undefined, load: undefined } : chooseCores();
   const pinned =
     cores.server === undefined ? 'not pinned' : `server on core ${cores.server}, load on core ${String(cores.load)}`;
-  process.stdout.write(`${describeMachine(facts)}\n${pinned}; medians of ${options.rounds} rounds, (least–most)\n`);
+  process.stdout.write(`${describeMachine(facts)}\n${pinned}; medians of the rounds, (least–most)\n`);
   const results: Result[] = [];
   let failed = false;
   for (const suite of list) {
     const contenders = chosen(suite, options, programs.echo);
     if (contenders.length === 0) continue;
-    const field = await gather(contenders, options.only !== undefined, cores);
+    const field = new Field(contenders, options.only !== undefined, lanes);
     const result = await measure(suite, contenders, options, { programs, cores, field }, facts);
     results.push(result);
     failed ||= field.failed;

@@ -171,6 +171,18 @@ CALL(api_recv) {
   return number(env, n < 0 ? -errno : (int32_t)n);
 }
 
+/* As `recv`, for a channel that tells what there is by EV_READABLE; the core learns of the end or the error as from a read of its own. */
+CALL(api_read) {
+  BEGIN;
+  NAMED(CHANNEL);
+  (void)s;
+  char *data;
+  size_t length;
+  if (!bytes(&c, 2, 0, &data, &length) || length == 0) return number(env, -EINVAL);
+  if (length > MOST_AT_ONCE) length = MOST_AT_ONCE;
+  return number(env, (int32_t)channel_read(l, slot, data, length));
+}
+
 /* On a connection, or on a listening socket, whose connections have it from the beginning (Linux copies it). 0: TCP_NODELAY; 1: SO_KEEPALIVE with the idle time in seconds, 0 for off; 2: TCP_USER_TIMEOUT in milliseconds, 0 for the system's. Sockets that lack it say so, and nobody minds. */
 CALL(api_set) {
   BEGIN;
@@ -373,7 +385,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } all[] = {{"open", api_open},       {"flush", api_flush},   {"wake", api_wake},     {"ref", api_ref},         {"slab", api_slab},
              {"listen", api_listen},   {"accept", api_accept}, {"pending", api_pending}, {"want", api_want},     {"dial", api_dial},
-             {"write", api_write},     {"recv", api_recv},     {"set", api_set}, {"info", api_info},       {"address", api_address}, {"host", api_host},
+             {"write", api_write},     {"recv", api_recv},     {"read", api_read},     {"set", api_set}, {"info", api_info},       {"address", api_address}, {"host", api_host},
              {"release", api_release}, {"adopt", api_adopt},   {"close", api_close},
              {"share", api_share},     {"words", api_words},   {"mailbox", api_mailbox}, {"join", api_join},     {"give", api_give},
              {"unread", api_unread},   {"untaken", api_untaken}, {"waiting", api_waiting}};

@@ -238,6 +238,7 @@ void channel_ready(Loop *l, int32_t slot, uint32_t events) {
     }
   }
   if (s->reading && !s->eof && (events & (EPOLLIN | EPOLLRDHUP | broken))) {
+    if (s->own) return emit(l, slot, EV_READABLE, (events & EPOLLRDHUP) != 0, 0);
     /* With the peer's FIN in, a second read finds the end now and saves a round of the loop. */
     if (receive(l, slot) && (events & EPOLLRDHUP)) receive(l, slot);
     return;
@@ -254,13 +255,34 @@ void channel_ready(Loop *l, int32_t slot, uint32_t events) {
   arm(l, slot);
 }
 
-void channel_op(Loop *l, int32_t slot, int code) {
+/* Reads once into the caller's memory, for a channel that only tells: how much, 0 for the end, or -errno. */
+ssize_t channel_read(Loop *l, int32_t slot, char *bytes, size_t length) {
+  Slot *s = &l->slots[slot];
+  if (!s->reading || s->eof) return -EAGAIN;
+  ssize_t n;
+  do n = recv(s->fd, bytes, length, 0);
+  while (n < 0 && errno == EINTR);
+  if (n > 0) return n;
+  if (n == 0) {
+    s->eof = true;
+    return 0;
+  }
+  int error = errno;
+  if (error != EAGAIN) {
+    s->reading = false;
+    arm(l, slot);
+  }
+  return -error;
+}
+
+void channel_op(Loop *l, int32_t slot, int code, int32_t value) {
   Slot *s = &l->slots[slot];
   switch (code) {
     case OP_READ_ON:
     case OP_READ_OFF:
       if (s->closing) return;
       s->reading = code == OP_READ_ON;
+      s->own = value == 1;
       arm(l, slot);
       return;
     case OP_SHUTDOWN:

@@ -32,9 +32,10 @@ function taken(acceptor: Acceptor): Promise<Channel> {
   });
 }
 
-function echo(channel: Channel): void {
+/** `keeps`: what it reads is in memory of its own. */
+function echo(channel: Channel, keeps: boolean): void {
   const data = (bytes: Uint8Array): void => void channel.send(bytes);
-  channel.sink = { data, end: () => channel.shutdown(), writable() {}, close() {} };
+  channel.sink = { keeps, data, end: () => channel.shutdown(), writable() {}, close() {} };
   channel.flow(true);
 }
 
@@ -58,7 +59,7 @@ for (const target of [loopback, { kind: 'unix', path: `\0portside exercise ${pro
     for (const how of ['flush', 'drop', 'reset'] as const) {
       const [client, server] = await Promise.all([dial(acceptor), taken(acceptor)]);
       assert.ok(client.local !== undefined && server.remote !== undefined);
-      echo(server);
+      echo(server, how !== 'drop');
       await talk(client, size, how);
     }
   }

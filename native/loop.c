@@ -27,7 +27,7 @@ void loop_flush(Loop *l) {
     Slot *s = slot_at(l, slot, gen);
     if (s == NULL || s->kind != CHANNEL) continue;
     if (op[2] >= OP_READ_ON) {
-      channel_op(l, slot, op[2]);
+      channel_op(l, slot, op[2], op[3]);
       continue;
     }
     struct iovec iov[PIECES];

@@ -37,11 +37,12 @@ int uv_idle_stop(uv_idle_t *handle);
 
 /* Everything from here to `CTL_…` is shared with src/transport/native/layout.ts: change both, and LAYOUT in both, so that a
    binary of another build is not loaded. */
-enum { LAYOUT = 3 };
+enum { LAYOUT = 4 };
 enum { SLAB_BYTES = 256 * 1024, ARENA_BYTES = 256 * 1024, PIECE_BYTES = 64 * 1024, LEAST_READ = 16 * 1024 };
 enum { OPS = 4096, OP_INTS = 6, TUPLES = 1024, TUPLE_INTS = 5, RESULTS = 2 * OPS, CTL_INTS = 64 };
 
-/* Operations, JavaScript to C: slot, generation, code, offset, length, index of the channel's next send or 0. */
+/* Operations, JavaScript to C: slot, generation, code, offset, length, index of the channel's next send or 0. With 1 in place of the
+   offset, OP_READ_ON has what comes told by EV_READABLE and not read. */
 enum { OP_NONE, OP_ARENA, OP_SLAB, OP_READ_ON, OP_READ_OFF, OP_SHUTDOWN, OP_CLOSE_FLUSHED, OP_CLOSE, OP_RESET };
 
 /* Events and results, C to JavaScript: slot, generation, code, and two values. */
@@ -53,6 +54,7 @@ enum {
   EV_REST,        /* bytes that the core still holds for the channel; 0: more can be written */
   EV_SHUT,        /* the FIN is queued behind all output */
   EV_CLOSED,      /* OP_CLOSE_FLUSHED is done and the slot free */
+  EV_READABLE,    /* something to read by `read`; 1: the peer's end is among it */
   EV_ACCEPT,      /* something to take */
   EV_CONNECT,     /* errno, or 0: the dial is a channel now */
 };
@@ -88,7 +90,7 @@ typedef struct {
   int32_t gen;
   uint32_t armed; /* what epoll was asked for */
   uint8_t kind;
-  bool registered, adopted, reading, eof, muted, want_out, shut, closing;
+  bool registered, adopted, reading, own, eof, muted, want_out, shut, closing;
   uint32_t rest_at, rest_len; /* output taken from the arena or slab that the kernel had no room for */
   union {
     char *rest;
@@ -152,7 +154,8 @@ void arm(Loop *l, int32_t slot);
 void channel_ready(Loop *l, int32_t slot, uint32_t events);
 void channel_send(Loop *l, int32_t slot, struct iovec *iov, int count);
 ssize_t channel_write(Loop *l, int32_t slot, const char *bytes, size_t length);
-void channel_op(Loop *l, int32_t slot, int code);
+ssize_t channel_read(Loop *l, int32_t slot, char *bytes, size_t length);
+void channel_op(Loop *l, int32_t slot, int code, int32_t value);
 
 /* socket.c: all give a slot or a count, or -errno. */
 int32_t socket_listen(Loop *l, int kind, const char *host, size_t length, int32_t port, int flags, int backlog);

@@ -1,13 +1,17 @@
 /** Builds dist/ from src/. What has no source any more is removed afterwards, so that a running command is not torn away. */
-import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileIn, manifest, run } from './tools.ts';
 
-const { ok, output } = await run('tsc', ['-p', fileIn('tsconfig.build.json'), '--noEmitOnError']);
-if (!ok) {
+// The status page is for browsers, and has a project of its own.
+for (const project of ['tsconfig.build.json', 'src/ops/page']) {
+  const { ok, output } = await run('tsc', ['-p', fileIn(project), '--noEmitOnError']);
+  if (ok) continue;
   console.error(output);
   process.exit(1);
 }
+for (const name of readdirSync(fileIn('src/ops/page')))
+  if (/\.(css|html)$/.test(name)) copyFileSync(fileIn('src/ops/page', name), fileIn('dist/ops/page', name));
 prune(fileIn('dist'));
 for (const bin of Object.values(manifest().bin)) chmodSync(fileIn(bin), 0o755);
 

@@ -156,6 +156,8 @@ export type { DeadlineName, DeadlineOptions, Deadlines } from './net/deadlines.t
 export type { ProxyOptions } from './net/proxy-in.ts';
 export type { ProxyOutOptions } from './net/proxy-out.ts';
 export type { UpgradeTlsOptions } from './net/upgrade-tls.ts';
+export { autoTransport } from './net/transports.ts';
+export type { AutoTransport } from './net/transports.ts';
 
 export { current, currentInput, currentOutput, print } from './server/ambient.ts';
 export type { AmbientInput, AmbientOutput } from './server/ambient.ts';
@@ -184,6 +186,10 @@ export type {
   ServerChanges,
   ServerOptions,
 } from './server/options.ts';
+export type { HistogramStatus } from './server/histogram.ts';
+export type { LoopDelays } from './server/loop-delay.ts';
+export type { LeastLevel, LogLevel, LogMethod, Logger } from './server/logger.ts';
+export type { ServerMeasures } from './server/measures.ts';
 export { LocalPermits } from './server/permits.ts';
 export type { PermitLimits, PermitStore } from './server/permits.ts';
 export { RateLimiter } from './server/rate.ts';
@@ -200,7 +206,7 @@ export type { WhenFull, WhenFullRetries } from './server/when-full.ts';
 
 export { broadcast, channel } from './parallel/channel.ts';
 export { defineConfig } from './parallel/config.ts';
-export type { Config, WorkersConfig } from './parallel/config.ts';
+export type { AdminConfig, Config, LogConfig, WorkersConfig } from './parallel/config.ts';
 export type { MemberEvent, Peer, WorkerChannel } from './parallel/worker-channel.ts';
 export type { Dispatch, DispatchFunction, DispatchPeer, WorkerLoad } from './parallel/dispatch.ts';
 export type { ParallelLedger, ParallelLedgerEntry } from './parallel/ledger.ts';

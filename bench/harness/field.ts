@@ -21,16 +21,19 @@ export interface Server {
   readonly tellsMemory: boolean;
 }
 
-/** Starts a contender's server on its core. */
+/** A contender can't run here. */
+export class Unfit extends Error {}
+
+/** Starts a contender's server on its core; throws {@link Unfit} when it does not come to listen. */
 export async function startServer(bench: Pick<Bench, 'cores'>, contender: Contender): Promise<Server> {
-  if (contender.missing !== undefined) throw new Error(contender.missing);
+  if (contender.missing !== undefined) throw new Unfit(contender.missing);
   const child = new Child(contender.name, contender.command, { ...contender.env, PORT: '0' }, bench.cores.server);
   try {
     const [port = NaN, ...others] = (await child.line('PORT ', START_PATIENCE)).split(' ').map(Number);
     return { child, port, pids: [child.pid, ...others], tellsMemory: contender.tellsMemory };
   } catch (error) {
     await child.end();
-    throw error;
+    throw new Unfit(messageOf(error), { cause: error });
   }
 }
 
@@ -44,9 +47,17 @@ export class Field {
   readonly troubles: Map<string, string> = new Map();
   /** Whether one failed while it was measured. */
   failed = false;
+  readonly #asked: boolean;
+  readonly #lanes: number;
 
-  constructor(contenders: readonly Contender[]) {
+  /**
+   * @param asked Whether they were named: one that can't run is an error then, and else left out.
+   * @param lanes How many run at a time.
+   */
+  constructor(contenders: readonly Contender[], asked: boolean, lanes: number) {
     this.#racing = [...contenders];
+    this.#asked = asked;
+    this.#lanes = lanes;
   }
 
   /** Those that still take part, in the order of the tables. */
@@ -68,15 +79,29 @@ export class Field {
     one: (contender: Contender, round: number) => Promise<void>,
   ): Promise<void> {
     for (let round = 0; round < count; round++) {
-      for (const contender of shuffled(this.#racing)) {
-        progress(`round ${round + 1} of ${count}: ${contender.name}`);
-        try {
-          await one(contender, round);
-        } catch (error) {
-          this.drop(contender, messageOf(error));
-          this.failed = true;
+      const waiting = shuffled(this.#racing);
+      const lane = async (): Promise<void> => {
+        for (let contender = waiting.shift(); contender !== undefined; contender = waiting.shift()) {
+          progress(`round ${round + 1} of ${count}: ${contender.name}`);
+          await this.#run(contender, round, one);
         }
-      }
+      };
+      await Promise.all(Array.from({ length: this.#lanes }, lane));
+    }
+  }
+
+  async #run(
+    contender: Contender,
+    round: number,
+    one: (contender: Contender, round: number) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await one(contender, round);
+    } catch (error) {
+      const unfit = error instanceof Unfit && round === 0;
+      if (unfit && this.#asked) throw error;
+      this.drop(contender, messageOf(error));
+      this.failed ||= !unfit;
     }
   }
 }

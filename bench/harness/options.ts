@@ -9,9 +9,12 @@ export interface Options {
   readonly size: number | undefined;
   readonly connections: number | undefined;
   readonly depth: number | undefined;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly warmup: number;
+  /** What is not said of these three is as usual for each suite: `pace.ts`. */
+  readonly rounds: number | undefined;
+  readonly seconds: number | undefined;
+  readonly warmup: number | undefined;
+  readonly quick: boolean;
+  readonly smoke: boolean;
   readonly only: readonly string[] | undefined;
   readonly layers: boolean;
   readonly save: boolean;
@@ -32,7 +35,9 @@ ${suites.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join('\n')}
   --depth N          echo: messages in flight on each connection (1)
   --rounds N         rounds; medians are shown (5)
   --seconds S        measured time of one contender in a round (3)
-  --warmup S         time before it, not measured (1)
+  --warmup S         time before it, not measured (1; accept 2, dispatch 3)
+  --quick            shorter times, for all in some 12 minutes
+  --smoke            only whether everything works; measures nothing
   --only A,B         these contenders only
   --layers           with contenders that measure the layers of Portside one by one
   --save             keep the results of each suite in bench/results/
@@ -75,6 +80,8 @@ function parse(parameters: readonly string[]) {
       seconds: { type: 'string' },
       warmup: { type: 'string' },
       only: { type: 'string' },
+      quick: { type: 'boolean' },
+      smoke: { type: 'boolean' },
       layers: { type: 'boolean' },
       save: { type: 'boolean' },
       json: { type: 'string' },
@@ -101,16 +108,21 @@ export function parseOptions(parameters: readonly string[]): Options | null {
     throw new UsageError('--connections does not go with all or redis, which have their own');
   if (values.save === true && (values.only !== undefined || values.connections !== undefined || works.includes('echo')))
     throw new UsageError('only whole suites are kept: --save goes without --only, --connections and echo');
+  const { quick = false, smoke = false } = values;
+  if (smoke && (quick || values.save === true))
+    throw new UsageError('--smoke measures nothing: it goes without --quick and --save');
   return {
     works,
     report,
     size: number('size', values.size, 1, 16 << 20, true),
     connections: number('connections', values.connections, 1, 60_000, true),
     depth: number('depth', values.depth, 1, 1024, true),
-    rounds: number('rounds', values.rounds, 1, 100, true) ?? 5,
-    seconds: number('seconds', values.seconds, 0.05, 600, false) ?? 3,
-    warmup: number('warmup', values.warmup, 0, 600, false) ?? 1,
+    rounds: number('rounds', values.rounds, 1, 100, true),
+    seconds: number('seconds', values.seconds, 0.05, 600, false),
+    warmup: number('warmup', values.warmup, 0, 600, false),
     only: values.only?.split(',').map((name) => name.trim()),
+    quick,
+    smoke,
     layers: values.layers ?? false,
     save: values.save ?? false,
     json: values.json,

@@ -14,6 +14,7 @@ export const codes = {
   ERR_PORTSIDE_HANDLER: 'A module or value is not a handler.',
   ERR_PORTSIDE_LIMIT: 'More was asked for, or arrived, than a limit allows.',
   ERR_PORTSIDE_MODULE: 'A module could not be found or loaded.',
+  ERR_PORTSIDE_NO_WORKER: 'No worker of that index serves now, or the parallel listener is stopping.',
   ERR_PORTSIDE_OPTIONS: 'One or more options or arguments are wrong; `problems` lists them all.',
   ERR_PORTSIDE_PROXY_HEADER:
     'A PROXY protocol header is missing, malformed, or comes from an address that is not trusted.',
@@ -29,7 +30,8 @@ export const codes = {
   ERR_PORTSIDE_TOO_EARLY: 'Bytes came before TLS was begun, and must not be taken for what comes under it.',
   ERR_PORTSIDE_UNEXPECTED_END: 'The input ended in the middle of what was asked for.',
   ERR_PORTSIDE_UNSUPPORTED: 'The transport or the platform cannot do what was asked for.',
-  ERR_PORTSIDE_WORKER: 'A worker of a parallel listener failed to start, died, or did not answer.',
+  ERR_PORTSIDE_WORKER:
+    'A worker of a parallel listener, or the new version in an upgrade, failed to start, died, or did not answer.',
   ERR_PORTSIDE_WRITE_AFTER_END: 'A write came after the output was ended on this side.',
   ERR_PORTSIDE_WRITE_OVERFLOW: 'More output was queued than the write limit allows.',
 } as const;

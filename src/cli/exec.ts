@@ -13,8 +13,12 @@ import { addFlags } from './flag.ts';
 import { gatherOptions, wrongUsage } from './gather-options.ts';
 import { quoted } from './hints.ts';
 import type { CommandIo } from './io.ts';
+import { Notices } from './notices.ts';
 import { runServer } from './run-server.ts';
 import { serverFlags } from './server-flags.ts';
+import { managerOf } from './upgrade/manager.ts';
+import type { SupervisedManager } from './upgrade/supervised.ts';
+import { upgradable } from './upgrade/upgradable.ts';
 import { waitForPrograms } from './wait-for-programs.ts';
 
 const EXAMPLES = `
@@ -49,7 +53,11 @@ export function execCommand(program: Command, io: CommandIo, exit: (code: number
     .showHelpAfterError('Try portside exec --help.')
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, args: readonly string[]) => {
-      exit(await attempt(command, io, () => exec(command, file, args, io)));
+      exit(
+        await upgradable(command, io, (own, supervised) =>
+          attempt(command, own, () => exec(command, file, args, own, supervised)),
+        ),
+      );
     });
   const group = 'The program:';
   const options = [
@@ -70,8 +78,16 @@ export function execCommand(program: Command, io: CommandIo, exit: (code: number
   addFlags(command, serverFlags);
 }
 
-async function exec(command: Command, file: string, args: readonly string[], io: CommandIo): Promise<void> {
+async function exec(
+  command: Command,
+  file: string,
+  args: readonly string[],
+  io: CommandIo,
+  supervised: SupervisedManager | null,
+): Promise<void> {
   const gathered = await gatherOptions(command, io, { defaults: { maxConnections: MOST_PROGRAMS } });
+  const { warn } = new Notices(gathered, io);
+  const manager = await managerOf(gathered, supervised, warn);
   const flags = command.opts<ExecFlags>();
   const shown = shorten(flags.shell === true ? quoted(file) : [file, ...args].map(quoted).join(' '), LONGEST);
   const handler = handlerOf(command, file, args, {
@@ -80,10 +96,10 @@ async function exec(command: Command, file: string, args: readonly string[], io:
     env: Object.fromEntries(flags.env ?? []),
     killAfter: flags.killAfter,
     onDrain: flags.onDrain,
-    onNotice: (notice, { remote }) => io.err(`portside: ${describeNotice(notice, shown, peerName(remote))}\n`),
+    onNotice: (notice, { remote }) => warn(describeNotice(notice, shown, peerName(remote))),
   });
-  await runServer({ handler, what: `running ${shown}`, failed: shown, gathered, io });
-  await waitForPrograms(handler, (text) => io.err(`portside: ${text}\n`));
+  await runServer({ handler, what: `running ${shown}`, failed: shown, gathered, manager, io });
+  await waitForPrograms(handler, warn);
 }
 
 const FLAGS: Readonly<Record<string, string>> = {

@@ -13,6 +13,8 @@ export interface ServerFlag {
   readonly read?: ((text: string) => unknown) | undefined;
   /** The value is a list: the flag may be given several times, and with `commas` each may have several items. */
   readonly list?: 'times' | 'commas' | undefined;
+  /** The environment variable that stands in for it. */
+  readonly env?: string | undefined;
   /** The flags that can't be given beside it, as commander names their values. */
   readonly conflicts?: readonly string[] | undefined;
 }
@@ -33,8 +35,9 @@ export function addFlags(command: Command, groups: readonly FlagGroup[]): void {
 /** Stands for null, which commander would take for a flag without a value. */
 const NULL = Symbol('null');
 
-function optionOf({ flags, what, read, list, conflicts = [] }: ServerFlag): Option {
+function optionOf({ flags, what, read, list, env, conflicts = [] }: ServerFlag): Option {
   const option = new Option(flags, what).conflicts([...conflicts]);
+  if (env !== undefined) option.env(env);
   const one = read ?? ((text: string): unknown => text);
   if (list === undefined) return read === undefined ? option : option.argParser((text: string) => one(text) ?? NULL);
   return option.argParser((text: string, before: readonly unknown[] | undefined): readonly unknown[] => {

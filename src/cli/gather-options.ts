@@ -8,12 +8,15 @@ import { configTable } from '../parallel/config.ts';
 import type { WorkersConfig } from '../parallel/config.ts';
 import { howFields, parallelTable } from '../parallel/options.ts';
 import type { ServerOptions } from '../server/options.ts';
-import type { AdminFlags } from './admin/open-admin.ts';
+import { ADMIN_OPTIONS, adminFlags, adminProblems } from './admin/admin-settings.ts';
+import type { AdminFlags } from './admin/admin-settings.ts';
 import { loadConfig } from './config-file.ts';
 import type { LoadedConfig } from './config-file.ts';
 import { givenFlags, layerOf } from './flag.ts';
 import type { GivenFlags } from './flag.ts';
 import type { CommandIo } from './io.ts';
+import { logSettings, openCommandLog } from './log/command-log.ts';
+import type { CommandLog } from './log/command-log.ts';
 import { mergeOptions } from './merge-options.ts';
 import type { Layer } from './merge-options.ts';
 import { tellProblems } from './option-names.ts';
@@ -34,6 +37,8 @@ export interface Gathered {
   readonly watch: boolean;
   /** What is said of the admin endpoint; null when there is none. */
   readonly admin: AdminFlags | null;
+  /** Where lines go, and how the command says what it has to say. */
+  readonly log: CommandLog;
 }
 
 /** What a command has beside what is given. */
@@ -48,9 +53,6 @@ interface CommandFlags {
   readonly config?: string | false;
   readonly tlsSelfSigned?: string | true;
   readonly watch?: true;
-  readonly admin?: string;
-  readonly adminTokenFile?: string;
-  readonly adminName?: readonly string[];
 }
 
 /** Options that stand for one another: what says where to listen, and what belongs to one certificate. */
@@ -60,10 +62,13 @@ const INSTEAD = [
 ];
 
 /** Options that the command gives itself. */
-const OWN = ['log', 'permits', 'signal'];
+const OWN = ['log', 'logger', 'permits', 'signal'];
 
 /** What is said of workers, which a command without them leaves alone. */
 const WORKERS = ['workers', ...Object.keys(howFields)];
+
+/** What is said of the log, which the command sees to. */
+const LOG = ['logLevel', 'logFormat'];
 
 /** Stands for the certificate and the key of `--tls-self-signed` while the rest is checked. */
 const PENDING = '(self-signed)';
@@ -79,7 +84,8 @@ export async function gatherOptions(command: Command, io: CommandIo, how: Gather
   const groups = parallel ? [...serverFlags, workerFlags] : serverFlags;
   const given = givenFlags(command, groups);
   checkEndpoints(command, given);
-  const admin = adminFlags(command);
+  // What is wrong with a config file is told as the command line says.
+  await openCommandLog(command, logSettings(layerOf(given)), io);
   const config = named === false ? null : await loadConfig(named, process.cwd());
   const merged = mergeOptions([defaults, config?.options, flagLayer(given, config, selfSigned !== false)], INSTEAD);
   // It is the user's own, and the same object for him and for his handlers.
@@ -92,12 +98,15 @@ export async function gatherOptions(command: Command, io: CommandIo, how: Gather
   // The host of the config file goes with the port that endpoints on the command line stand instead of.
   if (given.has('listen')) delete merged['host'];
   onLoopback(merged);
-  const problems = [...ownProblems(config)];
-  merged['log'] = (line: string): void => io.err(`${line}\n`);
+  const problems = [...ownProblems(config), ...adminProblems(merged, given)];
+  const admin = adminFlags(merged, given, config?.name ?? null, (text) => wrongUsage(command, text));
+  const log = await openCommandLog(command, logSettings(merged), io);
+  merged['logger'] = log.logger;
+  merged['log'] = log.verbose;
   try {
     const { options, workers } = parted(check(configTable, merged), parallel);
     if (workers !== null) check(parallelTable, parallelOptions(options, workers, config));
-    if (problems.length === 0) return { options, config, selfSigned, workers, watch, admin };
+    if (problems.length === 0) return { options, config, selfSigned, workers, watch, admin, log };
   } catch (error) {
     if (!(error instanceof OptionsError)) throw error;
     problems.push(...error.problems);
@@ -124,6 +133,9 @@ function checkEndpoints(command: Command, given: GivenFlags): void {
   for (const endpoint of (listen?.value ?? []) as readonly string[]) places.push([endpoint, '--endpoint']);
   const shutdown = given.get('shutdown');
   if (shutdown !== undefined) places.push([shutdown.value as string, shutdown.flag]);
+  const admin = given.get('admin');
+  // --no-admin is false.
+  if (typeof admin?.value === 'string') places.push([admin.value, admin.flag]);
   for (const [place, flag] of places) checkEndpoint(command, place, flag);
 }
 
@@ -134,18 +146,6 @@ function checkEndpoint(command: Command, place: EndpointLike, flag: string): voi
     if (isPortsideError(error)) wrongUsage(command, error.message);
     throw error;
   }
-}
-
-/** What is said of the admin endpoint; null when there is none. */
-function adminFlags(command: Command): AdminFlags | null {
-  const { admin, adminTokenFile, adminName } = command.opts<CommandFlags>();
-  if (admin !== undefined) {
-    checkEndpoint(command, admin, '--admin');
-    return { admin, adminTokenFile, adminName };
-  }
-  const idle = adminTokenFile !== undefined ? '--admin-token-file' : adminName !== undefined ? '--admin-name' : null;
-  if (idle !== null) wrongUsage(command, `${idle} needs --admin: an endpoint, as in 127.0.0.1:7001`);
-  return null;
 }
 
 /** The options that the flags give, in the form that the server takes. */
@@ -174,7 +174,8 @@ function checkWorkers(command: Command, merged: Layer, given: GivenFlags): void 
 /** What is said of workers apart from the rest. */
 function parted(all: ServerOptions<never> & WorkersConfig, parallel: boolean): Pick<Gathered, 'options' | 'workers'> {
   const entries = Object.entries(all);
-  const options = Object.fromEntries(entries.filter(([name]) => !WORKERS.includes(name))) as ServerOptions;
+  const own = entries.filter(([name]) => ![...WORKERS, ...LOG, ...ADMIN_OPTIONS].includes(name));
+  const options = Object.fromEntries(own) as ServerOptions;
   if (!parallel || all.workers === undefined) return { options, workers: null };
   return { options, workers: Object.fromEntries(entries.filter(([name]) => WORKERS.includes(name))) };
 }

@@ -34,7 +34,7 @@ function inTheWay(state: ServerState): string | null {
 }
 
 /** Whether there is a terminal that this process can be stopped from. */
-function hasTerminal(): boolean {
+export function hasTerminal(): boolean {
   try {
     closeSync(openSync('/dev/tty', 'r'));
     return true;

@@ -7,6 +7,7 @@ import { execCommand } from './exec.ts';
 import { processIo } from './io.ts';
 import type { CommandIo } from './io.ts';
 import { serveCommand } from './serve.ts';
+import { topCommand } from './top/command.ts';
 
 export { packageVersion };
 
@@ -32,6 +33,7 @@ export async function main(args: readonly string[], io: CommandIo = processIo): 
   connectCommand(program, io, exit);
   doctorCommand(program, packageVersion(), io, exit);
   adminCommands(program, io, exit);
+  topCommand(program, io, exit);
   try {
     await program.parseAsync(withoutSwallowing(args), { from: 'user' });
     return code;

@@ -18,6 +18,8 @@ import type { CommandIo } from './io.ts';
 import { Notices, counted, ended } from './notices.ts';
 import { parallelOptions } from './parallel-options.ts';
 import { REPORTER, SourceWatch } from './source-watch.ts';
+import { manage, reloading } from './upgrade/manage.ts';
+import type { Manager } from './upgrade/manager.ts';
 import { WorkerNotices, reloaded, withWorkers } from './worker-notices.ts';
 
 /** What `serve --workers` runs. */
@@ -28,6 +30,7 @@ export interface RunningParallel {
   readonly what: string;
   readonly gathered: Gathered;
   readonly workers: WorkersConfig;
+  readonly manager: Manager;
   readonly io: CommandIo;
 }
 
@@ -68,6 +71,7 @@ class ParallelRun {
     this.#certificate = await developmentCertificate(gathered);
     const offSignals = this.#onSignals();
     const offHangUp = onHangUp(this, warn, () => this.#hungUp());
+    const { manager } = this.#running;
     const sources = gathered.watch ? new SourceWatch(file, this) : null;
     try {
       const server = await this.#start();
@@ -77,6 +81,7 @@ class ParallelRun {
       offHangUp();
       offSignals();
       await this.#admin?.close();
+      await manager.close();
     }
   }
 
@@ -102,11 +107,14 @@ class ParallelRun {
       ...(config?.file === file ? { optionsModule: pathToFileURL(file) } : {}),
       ...(watch ? { preload: [new URL(REPORTER)] } : {}),
       signal: this.#calledOff.signal,
-      onError: this.#workers.failed,
       onStart: async (server) => {
         this.#server = server;
         server.on('worker', (event) => this.#workers.happened(event, server));
-        this.#admin = await openAdmin(server, this.#running.what, gathered, this.#notices);
+        // Others hear of it too, as they would not by an `onError`.
+        server.on('error', this.#workers.failed);
+        const { what, manager } = this.#running;
+        manage(server, manager, what, this.#notices, () => this.#admin?.close());
+        this.#admin = await openAdmin(server, what, gathered, this.#notices, manager.upgrade);
       },
     };
   }
@@ -116,11 +124,12 @@ class ParallelRun {
       () => null,
       (error: unknown) => ({ error }),
     );
+    this.#notices.end();
     // It has stopped, and this is how.
     const { lost, ...ledger } = await server.stop();
     const gone = lost.length === 0 ? '' : `; lost with workers that died: ${counted(lost.length, 'connection')}`;
     const told = `${ended(ledger)}${gone}`;
-    if (failure === null) return this.#notices.warn(`stopped; ${told}`);
+    if (failure === null) return this.#notices.note(`stopped; ${told}`);
     throw new PortsideError('ERR_PORTSIDE_WORKER', `stopped because of a worker that died; ${told}`, {
       cause: failure.error,
     });
@@ -175,11 +184,12 @@ class ParallelRun {
 
   /** What came of it, in words. */
   #renewed(renew: (server: ParallelServer) => Promise<string>): Promise<string> {
+    const { what, manager } = this.#running;
     const told = this.#turn.then(async () => {
       const server = this.#server;
       if (server === null) return 'while it is starting; nothing is done';
       try {
-        return await renew(server);
+        return await reloading(server, manager, what, () => renew(server));
       } catch (error) {
         return `and the old code goes on: ${explain(error, this.#notices.verbose)}`;
       }

@@ -7,9 +7,13 @@ import { addFlags } from './flag.ts';
 import { gatherOptions, wrongUsage } from './gather-options.ts';
 import { handlerPath, loadHandler } from './handler-module.ts';
 import type { CommandIo } from './io.ts';
+import { Notices } from './notices.ts';
 import { runParallel } from './run-parallel.ts';
 import { runServer } from './run-server.ts';
 import { serverFlags } from './server-flags.ts';
+import { managerOf } from './upgrade/manager.ts';
+import type { SupervisedManager } from './upgrade/supervised.ts';
+import { upgradable } from './upgrade/upgradable.ts';
 import { workerFlags } from './worker-flags.ts';
 
 const EXAMPLES = `
@@ -32,22 +36,32 @@ export function serveCommand(program: Command, io: CommandIo, exit: (code: numbe
     .showHelpAfterError('Try portside serve --help.')
     .addHelpText('after', EXAMPLES)
     .action(async (file: string | undefined) => {
-      exit(await attempt(command, io, () => serve(command, file, io)));
+      exit(
+        await upgradable(command, io, (own, supervised) =>
+          attempt(command, own, () => serve(command, file, own, supervised)),
+        ),
+      );
     });
   // Above the options of the command itself.
   addFlags(command, serverFlags.toSpliced(-1, 0, workerFlags));
 }
 
-async function serve(command: Command, file: string | undefined, io: CommandIo): Promise<void> {
+async function serve(
+  command: Command,
+  file: string | undefined,
+  io: CommandIo,
+  supervised: SupervisedManager | null,
+): Promise<void> {
   const gathered = await gatherOptions(command, io, { parallel: true });
+  const manager = await managerOf(gathered, supervised, new Notices(gathered, io).warn);
   const { config, workers } = gathered;
   if (workers === null) {
     const { handler, name } = file === undefined ? await ofConfig(command, config) : await ofModule(file);
-    await runServer({ handler, what: `serving ${name}`, failed: 'the handler failed', gathered, io });
+    await runServer({ handler, what: `serving ${name}`, failed: 'the handler failed', gathered, manager, io });
     return;
   }
   const path = file === undefined ? configPath(command, config) : handlerPath(file);
-  await runParallel({ file: path, what: `serving ${file ?? nameIn(config)}`, gathered, workers, io });
+  await runParallel({ file: path, what: `serving ${file ?? nameIn(config)}`, gathered, workers, manager, io });
 }
 
 /** A handler, and what it is called where it is served. */

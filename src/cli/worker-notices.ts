@@ -27,13 +27,13 @@ export class WorkerNotices {
     const where = worker === null ? '' : `worker ${worker}: `;
     const { remote } = error as { remote?: string | undefined };
     const whose = worker === null || remote === undefined ? '' : `the handler failed for ${remote}: `;
-    this.#notices.warn(`${where}${whose}${explain(error, this.#notices.verbose)}`);
+    this.#notices.failed(error, where, whose);
   };
 
   happened(event: WorkerEvent, server: ParallelServer): void {
     switch (event.kind) {
       case 'started':
-        if (this.#dead.delete(event.worker)) this.#notices.warn(`worker ${event.worker} serves again`);
+        if (this.#dead.delete(event.worker)) this.#notices.note(`worker ${event.worker} serves again`);
         break;
       case 'died':
         this.#died(event, server);

@@ -279,7 +279,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * default, 0: not at all). Never rejects; resolves to the reason. Idempotent: further calls give the same.
    */
   close(options?: { linger?: number | undefined }): Promise<CloseReason> {
-    return this.#link.shut(options?.linger ?? this.#link.settings.linger);
+    this.#link.shut(options?.linger ?? this.#link.settings.linger);
+    return this.#link.closed;
   }
 
   /** Ends it at once with RST, where the transport has one. Output that is queued is lost. */
@@ -402,7 +403,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * `value`: plain data, as `v8.serialize` copies it, at most 1 MiB; `data` stays here. To be called by its own handler, or what that began, while it serves.
    *
    * Rejects, with the connection as it was: ERR_PORTSIDE_UNSUPPORTED under TLS, without the native core, under `dispatch: 'kernel'`, and in no worker; ERR_PORTSIDE_OPTIONS for a worker that is no index, and a
-   * value that can't be copied; ERR_PORTSIDE_LIMIT for one that is too large; ERR_PORTSIDE_STATE where no worker serves by that index now, the server is stopping, a direction was ended on this side, or handshakes are under way;
+   * value that can't be copied; ERR_PORTSIDE_LIMIT for one that is too large; ERR_PORTSIDE_NO_WORKER where no worker serves by that index now, or the server is stopping; ERR_PORTSIDE_STATE where a direction was ended on this side, or handshakes are under way;
    * ERR_PORTSIDE_READ_BUSY while a read waits, or a pipe or stream has it; ERR_PORTSIDE_TIMEOUT. And with what a write meets when the connection is over.
    */
   handOver(worker: number, value?: unknown): Promise<void> {

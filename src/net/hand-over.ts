@@ -25,6 +25,8 @@ export interface LetterHead {
   readonly place: number;
   /** Under which client it is counted; null where it is not. */
   readonly client: string | null;
+  /** When it left, by `performance.now()`, which counts from the start of the process in every thread. */
+  readonly left: number;
 }
 
 /** What a letter says to who takes the connection. */

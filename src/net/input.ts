@@ -20,6 +20,19 @@ export interface ReadOptions {
 
 const ignore = (): void => {};
 
+/** The end of the promise that was made last: one function keeps it for all reads, as each chunk of an iteration makes a promise. */
+let parked: ((value: never) => void) | null = null;
+const park = (resolve: (value: never) => void): void => {
+  parked = resolve;
+};
+
+/** What bounds a wait. */
+interface Bounds {
+  options: ReadOptions | null;
+  deadline: Deadline | null;
+  onAbort: (() => void) | null;
+}
+
 type Waiting = 'nobody' | 'iterator' | 'chunk' | 'attempt';
 
 /** The reading side of a connection that is read by asking. Made at the first read. */
@@ -29,20 +42,12 @@ export class Input {
   #waiting: Waiting = 'nobody';
   #max = Infinity;
   #attempt: Attempt<unknown> | null = null;
+  /** Settles what whoever waits was given; with an error by a promise that is rejected, so that a connection that is parked keeps one function and not two. */
   #resolve: ((value: never) => void) | null = null;
-  #reject: ((error: unknown) => void) | null = null;
   /** What whoever waits was given. */
   #promise: Promise<unknown> | null = null;
-  #options: ReadOptions | null = null;
-  #deadline: Deadline | null = null;
-  #onAbort: (() => void) | null = null;
+  #bounds: Bounds | null = null;
   #watchers: Set<() => void> | null = null;
-
-  /** Keeps the ends of a promise: one function for all reads, as each chunk of an iteration makes a promise. */
-  readonly #park = (resolve: (value: never) => void, reject: (error: unknown) => void): void => {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  };
 
   constructor(link: Link) {
     this.#link = link;
@@ -71,13 +76,12 @@ export class Input {
         const resolve = this.#resolve!;
         this.#waiting = 'nobody';
         this.#resolve = null;
-        this.#reject = null;
         this.#promise = null;
         resolve({ value: bytes, done: false } as never);
         return;
       }
       if (this.#waiting === 'chunk' && bytes.length <= this.#max) {
-        this.#settle()!.resolve(bytes as never);
+        this.#settle()!(bytes as never);
         return;
       }
     }
@@ -128,7 +132,8 @@ export class Input {
     if (this.#link.inputOver) return this.#over({ value: undefined, done: true });
     this.#waiting = 'iterator';
     this.#link.awaitInput();
-    const promise = new Promise<IteratorResult<Uint8Array, undefined>>(this.#park);
+    const promise = new Promise<IteratorResult<Uint8Array, undefined>>(park);
+    this.#resolve = parked;
     this.#promise = promise;
     return promise;
   }
@@ -202,7 +207,8 @@ export class Input {
 
   #wait<T>(waiting: Waiting, options: ReadOptions | null): Promise<T> {
     this.#waiting = waiting;
-    const promise = new Promise<T>(this.#park);
+    const promise = new Promise<T>(park);
+    this.#resolve = parked;
     this.#promise = promise;
     if (options !== null) this.#bound(options);
     this.#link.awaitInput();
@@ -212,48 +218,50 @@ export class Input {
   #bound(options: ReadOptions): void {
     const { signal, timeout } = options;
     if (signal === undefined && timeout === undefined) return;
-    this.#options = options;
+    this.#bounds ??= { options: null, deadline: null, onAbort: null };
+    const bounds = this.#bounds;
+    bounds.options = options;
     if (timeout !== undefined) {
-      this.#deadline ??= new Deadline(this.#link.clock, () => {
+      bounds.deadline ??= new Deadline(this.#link.clock, () => {
         this.#refuse(
           new PortsideError(
             'ERR_PORTSIDE_TIMEOUT',
-            `nothing to read came within ${this.#options?.timeout ?? 0} ms`,
+            `nothing to read came within ${bounds.options?.timeout ?? 0} ms`,
             this.#link.detail('read'),
           ),
         );
       });
-      this.#deadline.arm(timeout);
+      bounds.deadline.arm(timeout);
     }
     if (signal === undefined) return;
-    this.#onAbort = () => this.#refuse(signal.reason);
-    if (signal.aborted) this.#onAbort();
-    else signal.addEventListener('abort', this.#onAbort, { once: true });
+    bounds.onAbort = () => this.#refuse(signal.reason);
+    if (signal.aborted) bounds.onAbort();
+    else signal.addEventListener('abort', bounds.onAbort, { once: true });
   }
 
   /** Whoever waits learns of an error. Who began a read and is still at something else, or will never look, must not end the process by it. */
   #refuse(error: unknown): void {
     this.#promise?.catch(ignore);
-    this.#settle()?.reject(error);
+    const resolve = this.#settle();
+    if (resolve !== null) resolve(Promise.reject(error) as never);
   }
 
   /** Ends the waiting and hands out who waited. */
-  #settle(): { resolve: (value: never) => void; reject: (error: unknown) => void } | null {
+  #settle(): ((value: never) => void) | null {
     const resolve = this.#resolve;
-    const reject = this.#reject;
-    if (resolve === null || reject === null) return null;
+    if (resolve === null) return null;
     this.#waiting = 'nobody';
     this.#attempt = null;
     this.#resolve = null;
-    this.#reject = null;
     this.#promise = null;
-    if (this.#options !== null) {
-      if (this.#onAbort !== null) this.#options.signal?.removeEventListener('abort', this.#onAbort);
-      this.#deadline?.disarm();
-      this.#onAbort = null;
-      this.#options = null;
+    const bounds = this.#bounds;
+    if (bounds !== null && bounds.options !== null) {
+      if (bounds.onAbort !== null) bounds.options.signal?.removeEventListener('abort', bounds.onAbort);
+      bounds.deadline?.disarm();
+      bounds.onAbort = null;
+      bounds.options = null;
     }
-    return { resolve, reject };
+    return resolve;
   }
 
   #try<T>(attempt: Attempt<T>): T | typeof none {
@@ -271,17 +279,17 @@ export class Input {
     try {
       if (this.#waiting === 'attempt') {
         const value = this.#try(this.#attempt!);
-        if (value !== none) this.#settle()?.resolve(value as never);
+        if (value !== none) this.#settle()?.(value as never);
         return;
       }
       const iterating = this.#waiting === 'iterator';
       if (this.length > 0) {
         const chunk = this.#chunk(iterating ? Infinity : this.#max);
-        this.#settle()?.resolve((iterating ? { value: chunk, done: false } : chunk) as never);
+        this.#settle()?.((iterating ? { value: chunk, done: false } : chunk) as never);
       } else if (this.#link.inputOver) {
         const error = inputError(this.#link, 'read');
         if (error !== null) throw error;
-        this.#settle()?.resolve((iterating ? { value: undefined, done: true } : null) as never);
+        this.#settle()?.((iterating ? { value: undefined, done: true } : null) as never);
       }
     } catch (error) {
       this.#refuse(error);

@@ -3,8 +3,6 @@ import type { Deadline } from '../sync/deadline.ts';
 import type { ProxyHeader } from '../codec/proxy-header.ts';
 import type { Address } from '../transport/address.ts';
 import type { CloseReason } from './close-reason.ts';
-import { deferred } from './deferred.ts';
-import type { Deferred } from './deferred.ts';
 import type { Arrival } from './hand-over.ts';
 import type { Opening } from './opening.ts';
 import type { Outlet } from './outlet.ts';
@@ -13,7 +11,7 @@ const nothing = (): void => {};
 
 /** What few connections need beyond reading and writing: who wants to know of the end, signals, corks, deadlines. Made when first needed. */
 export class Life {
-  #closed: Deferred<CloseReason> | null = null;
+  #closed: PromiseWithResolvers<CloseReason> | null = null;
   #signal: AbortController | null = null;
   #draining: AbortController | null = null;
   #hooks: Set<(reason: CloseReason) => void> | null = null;
@@ -40,7 +38,7 @@ export class Life {
   arrival: Arrival | null = null;
 
   get closed(): Promise<CloseReason> {
-    this.#closed ??= deferred();
+    this.#closed ??= Promise.withResolvers();
     return this.#closed.promise;
   }
 

@@ -4,7 +4,8 @@ import { currentClock } from '../sync/scope.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel, ChannelEnd, Sink } from '../transport/contract.ts';
-import { copyOf, give, ownOf } from './bytes.ts';
+import { copyOf } from '../transport/own-bytes.ts';
+import { give, ownOf } from './bytes.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Connection } from './connection.ts';
 import type { Consumer, Owner } from './consumer.ts';
@@ -78,6 +79,10 @@ export class Link implements Sink {
     if (this.consumer !== null) give(this.consumer, this.connection, bytes, borrowed);
     else this.input.push(borrowed ? copyOf(bytes) : bytes);
     if ((this.state & WATCHED) !== 0) this.mayRest();
+  }
+
+  get keeps(): boolean {
+    return this.consumer === null || this.consumer.borrows !== true;
   }
 
   end(): void {
@@ -332,23 +337,18 @@ export class Link implements Sink {
   // ---- ending ----
 
   /** Ends both sides in order within `linger` milliseconds. */
-  shut(linger: number): Promise<CloseReason> {
-    if ((this.state & (CLOSING | OVER)) !== 0) return this.closed;
+  shut(linger: number): void {
+    if ((this.state & (CLOSING | OVER)) !== 0) return;
     void this.uncork(true);
     this.state |= CLOSING | OUTPUT_ENDED | INPUT_CLOSED;
     if ((this.state & PEER_ENDED) === 0) this.state |= CLOSED_FIRST;
     this.state &= ~(RESTING | HELD | ABANDONED);
     this.dropInput();
-    const { closed } = this;
-    if (linger === 0) {
-      this.channel.destroy('drop');
-      return closed;
-    }
+    if (linger === 0) return this.channel.destroy('drop');
     this.channel.shutdown();
     this.resumeInput();
     // With the peer's end seen and nothing queued, the channel closes by itself at once.
     if ((this.state & PEER_ENDED) === 0 || this.channel.queued > 0) lingerOn(this, linger);
-    return closed;
   }
 
   /** A deadline passed: what can be ended in order is, within the linger time. */
@@ -361,7 +361,7 @@ export class Link implements Sink {
   endFor(why: CloseReason): void {
     if (this.closing) return;
     this.life.why ??= why;
-    void this.shut(this.settings.linger);
+    this.shut(this.settings.linger);
   }
 
   /** Begins to hold it to its deadlines, or goes by what they were changed to. `age`: milliseconds since it was accepted. */

@@ -1,13 +1,16 @@
-import { PortsideError, systemCode } from '../base/errors.ts';
+import { PortsideError } from '../base/errors.ts';
 import { boolean, check, integer, string, table, that, union } from '../base/options.ts';
 import { currentScope } from '../sync/scope.ts';
-import type { Acceptor, BindOptions, BindTarget, Transport } from '../transport/contract.ts';
+import type { Acceptor, BindOptions, Transport } from '../transport/contract.ts';
 import { TlsServerContext } from '../transport/tls/context.ts';
 import { tlsServerRule } from '../transport/tls/server-options.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { bindAnew } from './bind.ts';
+import type { Bound } from './bind.ts';
 import { tlsReloadChannel } from './channels.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import type { Endpoint, EndpointLike } from './endpoint.ts';
+import { listenHanded, takeHanded } from './handed.ts';
 import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { familiesRule, settingsFields, signalRule, transportRule } from './option-rules.ts';
@@ -15,13 +18,11 @@ import type { FieldsFor } from './option-rules.ts';
 import type { OpeningSettings } from './opening.ts';
 import { compileProxy, proxyRule } from './proxy-in.ts';
 import type { ProxyOptions } from './proxy-in.ts';
-import { resolveHost } from './resolve.ts';
 import { connectionSettings } from './settings.ts';
 import type { ConnectionOptions } from './settings.ts';
-import { systemdDescriptor } from './systemd.ts';
 import { transportFor } from './transports.ts';
 import type { TransportChoice } from './transports.ts';
-import { claimUnixPath } from './unix-path.ts';
+import { applyUnixMode } from './unix-path.ts';
 import { serverContext } from './upgrade-tls.ts';
 
 /** Options of {@link listen}: one of `endpoint`, `port` (with `host`), `path` and `fd`, and how. */
@@ -85,9 +86,6 @@ export const listenFields: FieldsFor<ListenOptions> = {
 };
 
 const listenTable = table('listen', listenFields);
-
-/** How often another number is tried when port 0 gave one that is taken on a further address. */
-const PORT_TRIES = 5;
 
 /**
  * Binds and listens; resolves when bound. All addresses that `host` stands for are bound, or none.
@@ -202,122 +200,17 @@ export function saysTcp(endpoint: EndpointLike | undefined): boolean {
   return typeof endpoint === 'object' && 'kind' in endpoint && endpoint.kind === 'tcp';
 }
 
-interface Bound {
-  readonly acceptors: readonly Acceptor[];
-  readonly cleanup: () => void;
-}
-
-const nothing = (): void => {};
-
+/** Binds an endpoint, or takes the sockets that this process was started with for it. */
 async function bindEndpoint(
   endpoint: Endpoint,
   options: ListenOptions,
   transport: Transport,
   bind: BindOptions,
 ): Promise<Bound> {
-  switch (endpoint.kind) {
-    case 'memory':
-      if (!transport.flags.memory)
-        throw unsupported(endpoint, `the transport "${transport.name}" has no memory sockets`);
-      return { acceptors: [await transport.listen(endpoint, bind)], cleanup: nothing };
-    case 'fd':
-    case 'systemd': {
-      if (!transport.flags.descriptors)
-        throw unsupported(endpoint, `the transport "${transport.name}" takes no descriptors`);
-      const fd = endpoint.kind === 'fd' ? endpoint.fd : systemdDescriptor(endpoint.name);
-      return { acceptors: [await transport.listen({ kind: 'fd', fd }, bind)], cleanup: nothing };
-    }
-    case 'unix': {
-      if (!transport.flags.unix)
-        throw unsupported(endpoint, `the transport "${transport.name}" has no Unix domain sockets`);
-      // A path is a name there; whatever file has that name is none of its business.
-      if (transport.flags.memory) {
-        if (options.mode !== undefined)
-          throw unsupported(
-            endpoint,
-            `a path of the transport "${transport.name}" is no file and has no permissions; leave mode out`,
-          );
-        return { acceptors: [await transport.listen(endpoint, bind)], cleanup: nothing };
-      }
-      return claimUnixPath(endpoint.path, options.mode, transport, bind);
-    }
-    case 'tcp':
-    case 'tls':
-      return { acceptors: await bindTcp(endpoint.host, endpoint.port, options, transport, bind), cleanup: nothing };
-  }
-}
-
-async function bindTcp(
-  host: string | undefined,
-  port: number,
-  options: ListenOptions,
-  transport: Transport,
-  bind: BindOptions,
-): Promise<Acceptor[]> {
-  const families = options.families ?? ['ipv6', 'ipv4'];
-  const both = families.includes('ipv4') && families.includes('ipv6');
-  const ipv6Only = options.ipv6Only ?? false;
-  if (host === undefined) {
-    if (!families.includes('ipv6')) return bindAll([{ host: '0.0.0.0', ipv6Only: false }], port, transport, bind);
-    try {
-      return await bindAll([{ host: '::', ipv6Only: ipv6Only || !both }], port, transport, bind);
-    } catch (error) {
-      if (!both || ipv6Only || !lacksFamily(error)) throw error;
-      return bindAll([{ host: '0.0.0.0', ipv6Only: false }], port, transport, bind);
-    }
-  }
-  const addresses = await resolveHost(host, { families, role: 'server', signal: options.signal });
-  const mixed = addresses.some(({ family }) => family === 'ipv4');
-  const places = addresses.map((address) => ({
-    host: address.host,
-    ipv6Only: address.family === 'ipv6' && (mixed || ipv6Only || !both),
-  }));
-  return bindAll(places, port, transport, bind);
-}
-
-function lacksFamily(error: unknown): boolean {
-  const code = systemCode(error);
-  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' || code === 'EINVAL';
-}
-
-/** Binds all of the places on one port, or none. */
-async function bindAll(
-  places: readonly { readonly host: string; readonly ipv6Only: boolean }[],
-  port: number,
-  transport: Transport,
-  bind: BindOptions,
-): Promise<Acceptor[]> {
-  for (let attempt = 1; ; attempt += 1) {
-    const acceptors: Acceptor[] = [];
-    let skipped: unknown = null;
-    let number = port;
-    try {
-      for (const { host, ipv6Only } of places) {
-        const target: BindTarget = { kind: 'tcp', host, port: number, ipv6Only };
-        let acceptor: Acceptor;
-        try {
-          acceptor = await transport.listen(target, bind);
-        } catch (error) {
-          const family =
-            systemCode(error) === 'EAFNOSUPPORT' || (systemCode(error) === 'EADDRNOTAVAIL' && host === '::1');
-          if (!family || places.length === 1) throw error;
-          skipped = error;
-          continue;
-        }
-        acceptors.push(acceptor);
-        if (number === 0 && 'port' in acceptor.address) number = acceptor.address.port;
-      }
-      if (acceptors.length === 0) throw skipped;
-      return acceptors;
-    } catch (error) {
-      for (const acceptor of acceptors) acceptor.close();
-      const again = port === 0 && acceptors.length > 0 && systemCode(error) === 'EADDRINUSE' && attempt < PORT_TRIES;
-      if (!again) throw error;
-    }
-  }
-}
-
-function unsupported(endpoint: Endpoint, why: string): PortsideError {
-  const local = formatEndpoint(endpoint);
-  return new PortsideError('ERR_PORTSIDE_UNSUPPORTED', `can't listen on ${local}: ${why}`, { op: 'listen', local });
+  const { families, ipv6Only, mode } = options;
+  const handed = transport.flags.descriptors ? takeHanded('serve', { endpoint, families, ipv6Only }) : null;
+  if (handed === null) return bindAnew(endpoint, options, transport, bind);
+  if (mode !== undefined && endpoint.kind === 'unix' && !endpoint.path.startsWith('\0'))
+    applyUnixMode(endpoint.path, mode);
+  return { acceptors: await listenHanded(handed, transport, bind), cleanup: () => {} };
 }

@@ -63,11 +63,11 @@ class End implements Consumer {
       case 'ended':
         // With both of its directions ended the other closes by itself when its peer has taken what is queued, however long that takes.
         if (other.outputEnded && other.peerEnded) return;
-        void other.shut(other.settings.linger);
+        other.shut(other.settings.linger);
         break;
       case 'closed':
       case 'released':
-        void other.shut(other.settings.linger);
+        other.shut(other.settings.linger);
         break;
       default:
         other.destroy('reset', { kind: 'aborted', cause: reason });

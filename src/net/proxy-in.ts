@@ -11,9 +11,9 @@ import { Deadline } from '../sync/deadline.ts';
 import { formatAddress, tcpAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
 import { deafSink } from '../transport/contract.ts';
+import { copyOf } from '../transport/own-bytes.ts';
 import type { Channel, ChannelEnd, Sink } from '../transport/contract.ts';
 import { AddressList, addressListRule } from './address-list.ts';
-import { copyOf } from './bytes.ts';
 import { deferred } from './deferred.ts';
 import type { Deferred } from './deferred.ts';
 

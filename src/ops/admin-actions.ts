@@ -99,6 +99,17 @@ export const actions: Readonly<Record<string, Action>> = {
     return { reply: json({ workers }), told: `${workers} workers serve` };
   },
 
+  upgrade: async (asked, { subject }) => {
+    check(nothingTable, asked);
+    if (subject.upgrade === undefined)
+      throw new PortsideError(
+        'ERR_PORTSIDE_UNSUPPORTED',
+        'the server has no supervisor that could start a new version; start it with --upgradable',
+      );
+    const { pid, before } = await subject.upgrade();
+    return { reply: json({ pid, before }), told: `process ${pid} serves, process ${before} drains` };
+  },
+
   limits: (asked, { subject }) => {
     const changes: Record<string, unknown> = { ...endless(asked, ['grace', 'maxPerClient'], ['allow', 'deny']) };
     const { deadlines } = changes;

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { resolve } from 'node:path';
 import { PortsideError } from '../base/errors.ts';
 import { formatEndpoint, parseEndpoint } from '../net/endpoint.ts';
+import { takeHanded } from '../net/handed.ts';
 import type { Endpoint } from '../net/endpoint.ts';
 import { resolveHost } from '../net/resolve.ts';
 import { systemdDescriptor } from '../net/systemd.ts';
@@ -39,7 +40,8 @@ export async function bindAdmin(server: Server, where: string, open: boolean): P
       currentScope()?.check({ op: 'listen', role: 'server', host, port });
       const [first] = await resolveHost(host, { role: 'server' });
       if (!open && !isLoopback(first!.host)) throw needsToken(place);
-      await listening(server, place, { host: first!.host, port });
+      const [handed] = takeHanded('admin', { endpoint: place }) ?? [];
+      await listening(server, place, handed === undefined ? { host: first!.host, port } : { fd: handed.fd });
       return { address: addressOf(server), cleanup: () => {} };
     }
     case 'unix':
@@ -48,9 +50,10 @@ export async function bindAdmin(server: Server, where: string, open: boolean): P
     case 'fd':
     case 'systemd': {
       currentScope()?.check({ op: 'listen', role: 'server', host: formatEndpoint(endpoint), port: undefined });
-      const fd = endpoint.kind === 'fd' ? endpoint.fd : systemdDescriptor(endpoint.name);
+      const [handed] = takeHanded('admin', { endpoint }) ?? [];
+      const fd = handed?.fd ?? (endpoint.kind === 'fd' ? endpoint.fd : systemdDescriptor(endpoint.name));
       await listening(server, endpoint, { fd });
-      const address = addressOf(server);
+      const address = handed?.address ?? addressOf(server);
       if (open || !('host' in address) || isLoopback(address.host)) return { address, cleanup: () => {} };
       server.close();
       throw needsToken(endpoint);
@@ -73,6 +76,11 @@ async function bindPath(server: Server, path: string): Promise<Bound> {
       `the admin endpoint can't be on ${formatEndpoint(endpoint)}: anybody on this machine may connect to an abstract name; give it a path`,
       { op: 'listen', local: formatEndpoint(endpoint) },
     );
+  }
+  const [handed] = takeHanded('admin', { endpoint }) ?? [];
+  if (handed !== undefined) {
+    await listening(server, endpoint, { fd: handed.fd });
+    return { address: { family: 'unix', path }, cleanup: () => {} };
   }
   const whole = resolve(path);
   await prepareUnixPath(path, (target) => nodeTransport.dial(target));

@@ -4,6 +4,7 @@ import { actions, inShort } from './admin-actions.ts';
 import { readBody } from './admin-body.ts';
 import type { AdminEvents } from './admin-events.ts';
 import type { AdminGuard } from './admin-guard.ts';
+import type { AdminPage } from './admin-page.ts';
 import { Refused, failure, json, line, send } from './admin-reply.ts';
 import type { Reply } from './admin-reply.ts';
 import { connectionJson } from './admin-status.ts';
@@ -11,6 +12,7 @@ import type { StatusJson } from './admin-status.ts';
 import type { AuditLog } from './audit.ts';
 import type { ConnectionList } from './connection-list.ts';
 import { pageOf, readQuery } from './connection-query.ts';
+import type { History } from './history.ts';
 import type { RequestRate } from './request-rate.ts';
 import type { Subject } from './subject.ts';
 
@@ -24,15 +26,12 @@ export interface RouteParts {
   readonly rate: RequestRate;
   readonly clock: Clock;
   readonly metrics: { readonly contentType: string; text(): Promise<string> } | null;
-  readonly page: string | null;
+  readonly page: AdminPage | null;
+  readonly history: History;
   status(): StatusJson;
   /** Something of ours went wrong. */
   failed(error: unknown): void;
 }
-
-/** Inline only, and nothing from elsewhere. */
-const PAGE_POLICY =
-  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 type View = (request: IncomingMessage, url: URL) => Reply | Promise<Reply>;
 
@@ -76,7 +75,7 @@ export class AdminRoutes {
     if (url.pathname === '/') {
       guard.checkName(request);
       if (page === null) throw notFound();
-      return mustRead(reads, 'GET, HEAD', () => pageReply(page));
+      return mustRead(reads, 'GET, HEAD', () => page.reply());
     }
     guard.checkName(request);
     guard.checkSite(request);
@@ -99,6 +98,7 @@ export class AdminRoutes {
   readonly #views: ReadonlyMap<string, View> = new Map<string, View>([
     ['/metrics', () => this.#metrics()],
     ['/api/status', () => json(this.#parts.status())],
+    ['/api/history', () => json(this.#parts.history.read())],
     ['/api/limits', () => json({ limits: this.#parts.subject.limits })],
     ['/api/connections', (_, url) => this.#connections(url)],
     ['/api/audit', () => json({ total: this.#parts.audit.total, entries: this.#parts.audit.entries })],
@@ -150,12 +150,7 @@ export class AdminRoutes {
   }
 }
 
-function pageReply(body: string): Reply {
-  const headers = { 'content-security-policy': PAGE_POLICY };
-  return { status: 200, type: 'text/html; charset=utf-8', body, headers };
-}
-
-function mustRead(reads: boolean, allowed: string, reply: () => Reply): Reply {
+function mustRead<T>(reads: boolean, allowed: string, reply: () => T): T {
   if (!reads) throw wrongMethod(allowed);
   return reply();
 }

@@ -7,12 +7,12 @@ import type { Vitals } from './vitals.ts';
 /** What a server does now and did so far, as it is told every second. Bytes and milliseconds; what has no limit is null. */
 export interface TickJson extends Omit<
   SubjectStatus,
-  'addresses' | 'shutdownAddress' | 'ending' | 'maxPerClient' | 'workers'
+  'transport' | 'addresses' | 'shutdownAddress' | 'ending' | 'maxPerClient' | 'measures' | 'workers'
 > {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly maxPerClient: number | null;
-  readonly loop: Pick<Vitals, 'utilization' | 'delayP50' | 'delayP99' | 'delayMax'>;
+  readonly loop: Pick<Vitals, 'utilization' | 'delayP50' | 'delayP99' | 'delayMax' | 'delayNow'>;
   readonly memory: Vitals['memory'];
   readonly cpu: Vitals['cpu'];
   readonly workers: SubjectStatus['workers'];
@@ -29,8 +29,11 @@ export interface StatusJson extends TickJson {
   readonly transport: string;
   /** Whether there are workers, which can be exchanged. */
   readonly parallel: boolean;
+  /** Whether a supervisor can start a new version in its place. */
+  readonly upgradable: boolean;
   readonly addresses: readonly string[];
   readonly shutdownAddress: string | null;
+  readonly measures: SubjectStatus['measures'];
   readonly limits: LimitsJson;
 }
 
@@ -39,9 +42,18 @@ export type LimitsJson = { readonly [K in keyof ServerLimits]: ServerLimits[K] |
 
 /** What is told of a server each second. */
 export function tickOf(status: SubjectStatus, vitals: Vitals, drain: DrainProgress | null, wall: number): TickJson {
-  const { addresses: _, shutdownAddress: _shutdown, ending: _ending, maxPerClient, uptime, ...rest } = status;
-  const { utilization, delayP50, delayP99, delayMax, memory, cpu } = vitals;
-  const loop = { utilization, delayP50, delayP99, delayMax };
+  const {
+    transport: _transport,
+    addresses: _,
+    shutdownAddress: _at,
+    ending: _ending,
+    measures: _measures,
+    maxPerClient,
+    uptime,
+    ...rest
+  } = status;
+  const { utilization, delayP50, delayP99, delayMax, delayNow, memory, cpu } = vitals;
+  const loop = { utilization, delayP50, delayP99, delayMax, delayNow };
   const most = maxPerClient === Infinity ? null : maxPerClient;
   return { at: wall, ...rest, uptime: Math.round(uptime), maxPerClient: most, loop, memory, cpu, drain };
 }
@@ -49,7 +61,7 @@ export function tickOf(status: SubjectStatus, vitals: Vitals, drain: DrainProgre
 /** Everything that is told of a server. */
 export function statusOf(subject: Subject, status: SubjectStatus, tick: TickJson, version: string): StatusJson {
   const { name, transport, parallel, limits } = subject;
-  const { addresses, shutdownAddress } = status;
+  const { addresses, shutdownAddress, measures } = status;
   return {
     name,
     pid: process.pid,
@@ -57,9 +69,11 @@ export function statusOf(subject: Subject, status: SubjectStatus, tick: TickJson
     node: process.versions.node,
     transport,
     parallel,
+    upgradable: subject.upgrade !== undefined,
     addresses: addresses.map((address) => formatAddress(address)),
     shutdownAddress: shutdownAddress === null ? null : formatAddress(shutdownAddress),
     ...tick,
+    measures,
     limits,
   };
 }

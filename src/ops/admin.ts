@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { isPortsideError } from '../base/errors.ts';
-import { check, fn, integer, list, required, secret, string, table, that } from '../base/options.ts';
+import { check, fn, integer, list, required, secret, string, table, that, union } from '../base/options.ts';
 import type { Table } from '../base/options.ts';
 import { systemClock } from '../sync/clock.ts';
 import type { Clock } from '../sync/clock.ts';
@@ -12,6 +12,8 @@ import { AdminEvents } from './admin-events.ts';
 import { AdminGuard } from './admin-guard.ts';
 import { bindAdmin } from './admin-listen.ts';
 import type { Bound } from './admin-listen.ts';
+import { AdminPage } from './admin-page.ts';
+import type { PageSource } from './admin-page.ts';
 import { AdminRoutes } from './admin-routes.ts';
 import { AdminSockets } from './admin-sockets.ts';
 import { statusOf, tickOf } from './admin-status.ts';
@@ -20,6 +22,7 @@ import { AuditLog } from './audit.ts';
 import type { AuditEntry } from './audit.ts';
 import { ConnectionList } from './connection-list.ts';
 import { DrainLedger } from './drain-progress.ts';
+import { History } from './history.ts';
 import { packageVersion } from './package-version.ts';
 import { RequestRate } from './request-rate.ts';
 import type { Subject, SubjectEvent, SubjectStatus } from './subject.ts';
@@ -35,8 +38,11 @@ export interface AdminOptions {
   names?: readonly string[] | undefined;
   /** What `GET /metrics` answers. @default 404 */
   metrics?: { readonly contentType: string; text(): Promise<string> } | undefined;
-  /** What `GET /` answers: a whole page of HTML. @default 404 */
-  page?: string | undefined;
+  /**
+   * What `GET /` answers: a whole page of HTML, or what gives it when it is first asked for, as `statusPage` does. Scripts and styles have to stand in it as
+   * elements; nothing is loaded, and nothing runs that came into it later. @default 404
+   */
+  page?: PageSource | undefined;
   /** Told of every action. */
   log?: ((entry: AuditEntry) => void) | undefined;
   /** Told of what goes wrong in the endpoint itself. @default it is thrown, as an uncaught exception */
@@ -65,7 +71,7 @@ const adminTable: Table<AdminOptions> = table('startAdmin', {
     'an object with contentType and text()',
     (value) => typeof (value as Partial<NonNullable<AdminOptions['metrics']>> | null)?.text === 'function',
   ),
-  page: string(),
+  page: union(string(), fn<Exclude<PageSource, string>>()),
   log: fn<NonNullable<AdminOptions['log']>>(),
   onError: fn<NonNullable<AdminOptions['onError']>>(),
   maxConnections: integer({ min: 1, max: 10_000 }),
@@ -201,6 +207,7 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
     vitals[Symbol.dispose]();
     throw error;
   }
+  const history = new History(clock, () => look(subject.status()));
   const routes = new AdminRoutes({
     subject,
     events,
@@ -210,7 +217,8 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
     list: new ConnectionList(subject, clock),
     rate: new RequestRate(maxRequests, clock),
     metrics: options.metrics ?? null,
-    page: options.page ?? null,
+    page: options.page === undefined ? null : new AdminPage(options.page),
+    history,
     status: () => {
       const status = subject.status();
       return statusOf(subject, status, look(status), version);
@@ -231,6 +239,7 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
   let disown = (): void => {};
   const admin = open(bound, http, sockets, events, audit, () => {
     unwatch();
+    history[Symbol.dispose]();
     vitals[Symbol.dispose]();
     disown();
   });

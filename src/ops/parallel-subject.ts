@@ -1,4 +1,3 @@
-import { transportFor } from '../net/transports.ts';
 import type { WorkerEvent } from '../parallel/crew.ts';
 import type { Reloaded } from '../parallel/parallel-events.ts';
 import type { ParallelServer } from '../parallel/parallel-server.ts';
@@ -18,8 +17,7 @@ export class ParallelSubject implements Subject {
   constructor(server: ParallelServer, name: string) {
     this.#server = server;
     this.name = name;
-    const { transport } = server.options;
-    this.transport = transport instanceof URL ? transport.href : transportFor(transport).name;
+    this.transport = server.status().transport;
   }
 
   get state(): ServerState {

@@ -1,5 +1,4 @@
 import { PortsideError } from '../base/errors.ts';
-import { transportFor } from '../net/transports.ts';
 import type { Reloaded } from '../parallel/parallel-events.ts';
 import type { EndByHand } from '../server/end-by-hand.ts';
 import type { ServerState } from '../server/events.ts';
@@ -18,7 +17,7 @@ export class ServerSubject implements Subject {
   constructor(server: Server, name: string) {
     this.#server = server;
     this.name = name;
-    this.transport = transportFor(server.options.transport).name;
+    this.transport = server.status().transport;
   }
 
   get state(): ServerState {

@@ -36,6 +36,12 @@ export interface SubjectStatus extends Omit<ServerStatus, 'connections'> {
   readonly workers: readonly WorkerStatus[];
 }
 
+/** What an upgrade came to: which process serves now, and which one drains. */
+export interface Upgraded {
+  readonly pid: number;
+  readonly before: number;
+}
+
 /** One thing that happened to a server. */
 export type SubjectEvent =
   | { readonly kind: 'state'; readonly state: ServerState; readonly before: ServerState }
@@ -68,13 +74,21 @@ export interface Subject {
   reload(): Promise<Reloaded>;
   /** Rejects with ERR_PORTSIDE_UNSUPPORTED where there are no workers. */
   resize(count: number): Promise<void>;
+  /** Starts a new version of the program, which takes over; rejects with why that can't be, or failed, and then this one goes on. Undefined where nobody can do it. */
+  upgrade?: (() => Promise<Upgraded>) | undefined;
   /** Ends connections, in order or by a reset; gives how many of them there were. */
   closeConnections(which: readonly ConnectionName[], how: EndByHand): Promise<number>;
   /** Tells what happens until what it gives back is called. */
   watch(tell: (event: SubjectEvent) => void): () => void;
 }
 
-/** A server as something that is operated. `name`: what those call it who look at it. @default 'portside' */
-export function subjectOf(server: Server | ParallelServer, { name = 'portside' }: { name?: string } = {}): Subject {
-  return server instanceof ParallelServer ? new ParallelSubject(server, name) : new ServerSubject(server, name);
+/** A server as something that is operated. `name`: what those call it who look at it, by default 'portside'; `upgrade`: how a new version is started, where somebody can. */
+export function subjectOf(
+  server: Server | ParallelServer,
+  { name = 'portside', upgrade }: { name?: string; upgrade?: Subject['upgrade'] } = {},
+): Subject {
+  const subject: Subject =
+    server instanceof ParallelServer ? new ParallelSubject(server, name) : new ServerSubject(server, name);
+  subject.upgrade = upgrade;
+  return subject;
 }

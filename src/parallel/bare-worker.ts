@@ -63,10 +63,11 @@ export class BareWorker implements Serving, Owner {
     const acceptors: Acceptor[] = [];
     const late = { count: 0 };
     for (const { source, address, options } of init.places) {
-      const transport = new WorkerTransport(base, source, address, [permits], () => {
+      const turnedAway = (): void => {
         late.count += 1;
         tally.turnedAway();
-      });
+      };
+      const transport = new WorkerTransport(base, source, address, [permits], turnedAway, tally.measures);
       const target = 'port' in address ? address : { host: '', port: 0 };
       const acceptor = await transport.listen(
         { kind: 'tcp', host: target.host, port: target.port, ipv6Only: false },
@@ -101,6 +102,7 @@ export class BareWorker implements Serving, Owner {
       const age = handedOver ? (inside.life.arrival?.age ?? 0) : 0;
       this.#ids.set(connection, { id: this.#count, at: this.#clock.now() - age });
       tally.accepted(connection);
+      if (inside.opening) void this.#whenOpened(connection);
       inside.owner = this;
       if (inside.reason !== null) this.over(connection, inside.reason);
     });
@@ -110,9 +112,22 @@ export class BareWorker implements Serving, Owner {
     const known = this.#ids.get(connection);
     if (known === undefined) return;
     this.#ids.delete(connection);
+    const age = Math.max(0, this.#clock.now() - known.at);
+    this.#tally.measures.ended(age, connection.bytesRead, connection.bytesWritten);
     this.#tally.closed(connection, reasonName(reason));
     this.#permits.give();
     this.#drain?.gone(connection, known.id, reason, this.#ids.size);
+  }
+
+  async #whenOpened(connection: Connection): Promise<void> {
+    const since = this.#clock.now();
+    try {
+      await connection.opened;
+    } catch {
+      // The connection's reason tells it.
+      return;
+    }
+    this.#tally.measures.handshake.add(this.#clock.now() - since);
   }
 
   async handOver(connection: Connection, worker: number, value: unknown): Promise<void> {

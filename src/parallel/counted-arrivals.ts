@@ -1,7 +1,16 @@
 import { headOf } from '../net/hand-over.ts';
+import type { Measures } from '../server/measures.ts';
 import type { Address } from '../transport/address.ts';
 import type { Acceptor, AcceptorWatcher, Channel } from '../transport/contract.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
+import type { Arriving } from './setting-out.ts';
+
+/** How long connections were on their way. */
+export interface Journeys {
+  readonly arriving: Arriving;
+  /** Where it is measured. */
+  readonly measures: Measures;
+}
 
 /**
  * Connections that come with their permits: tells the stores that these are from of each one that is taken, which {@link BorrowedPermits.arrived} is for. Those that nobody has taken when it
@@ -13,10 +22,17 @@ export class CountedArrivals implements Acceptor {
   readonly #inner: Acceptor;
   readonly #permits: readonly BorrowedPermits[];
   readonly #turnedAway: (() => void) | null;
+  readonly #journeys: Journeys | null;
   #open = true;
 
-  /** `permits`: the server's, and the endpoint's own where it has a limit. `turnedAway` is told of each that was refused; null where they go back. */
-  constructor(inner: Acceptor, permits: readonly BorrowedPermits[], turnedAway: (() => void) | null = null) {
+  /** `permits`: the server's, and the endpoint's own where it has a limit. `turnedAway` is told of each that was refused; null where they go back. `journeys`: what measures. */
+  constructor(
+    inner: Acceptor,
+    permits: readonly BorrowedPermits[],
+    turnedAway: (() => void) | null = null,
+    journeys: Journeys | null = null,
+  ) {
+    this.#journeys = journeys;
     this.#turnedAway = turnedAway;
     this.#inner = inner;
     this.#permits = permits;
@@ -37,7 +53,13 @@ export class CountedArrivals implements Acceptor {
     if (channel === null) return null;
     for (const permits of this.#permits) permits.arrived();
     const letter = channel.letter ?? null;
-    const client = letter === null ? null : headOf(letter).client;
+    const sinceAccept = this.#journeys?.arriving.took() ?? 0;
+    if (letter === null) {
+      this.#journeys?.measures.dispatch.add(sinceAccept);
+      return channel;
+    }
+    const { client, left } = headOf(letter);
+    this.#journeys?.measures.handOver.add(Math.max(0, performance.now() - left));
     if (client !== null) this.#permits[0]?.arrivedFor(client);
     return channel;
   }

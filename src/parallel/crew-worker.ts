@@ -3,6 +3,7 @@ import type { Passage } from '../transport/passage.ts';
 import type { WorkerLoad } from './dispatch.ts';
 import type { Loan } from './permit-pool.ts';
 import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerPlace } from './protocol.ts';
+import type { SettingOut } from './setting-out.ts';
 import { untilTaken } from './taking.ts';
 import { TallySheet } from './tally.ts';
 import { WorkerThread } from './worker-thread.ts';
@@ -14,6 +15,8 @@ export interface Equipment {
   readonly transfer: readonly MessagePort[];
   /** The ways by which connections come to it, one for each place; none where it accepts by itself. */
   readonly passages: readonly Passage[];
+  /** When those that are under way were accepted, for each of these ways. */
+  readonly settingOut: readonly SettingOut[];
   /** Its permits of each place that has a limit of its own. */
   readonly loans: readonly (Loan | null)[];
 }

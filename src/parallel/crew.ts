@@ -41,7 +41,7 @@ export interface CrewHost {
   event(event: WorkerEvent): void;
   failed(error: Error, worker: number, more: number): void;
   trouble(error: Error, worker: number): void;
-  line(line: string): void;
+  line: ThreadHost['line'];
   /** It can't go on: a worker died and none may take its place, or none is left. */
   broken(error: WorkerError): void;
 }

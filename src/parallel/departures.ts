@@ -103,7 +103,8 @@ export class Departures {
     const { place, permits, left } = departing;
     const until = inside.clock.now() + PATIENCE;
     const give: Parameters<typeof depart>[1] = (channel, unread) => {
-      const letter = letterOf({ from: this.#self, to: worker, place, client: departing.client() }, body);
+      const head = { from: this.#self, to: worker, place, client: departing.client(), left: performance.now() };
+      const letter = letterOf(head, body);
       return passage.give(channel, channel.given ?? 0, { letter, unread });
     };
     const gone = (): void => {
@@ -126,7 +127,7 @@ export class Departures {
   #mustServe(inside: Link, worker: number): void {
     if (Atomics.load(this.#cells, worker) > 0) return;
     const why = `no worker ${worker} serves now, or the server is stopping, and the connection stays where it is`;
-    throw new PortsideError('ERR_PORTSIDE_STATE', why, inside.detail('handOver'));
+    throw new PortsideError('ERR_PORTSIDE_NO_WORKER', why, inside.detail('handOver'));
   }
 
   /** Waits until there may be room, or the connection is over. */

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import type { PortsideError } from '../base/errors.ts';
 import type { CloseReason } from '../net/close-reason.ts';
@@ -9,6 +10,7 @@ import type { ClientPrefixes } from '../server/client-key.ts';
 import { Endpoints } from '../server/endpoints.ts';
 import type { EndpointsHost, ShutdownAsk } from '../server/endpoints.ts';
 import type { Intake } from '../server/intake.ts';
+import { Measures } from '../server/measures.ts';
 import type { EndpointOptions, ServerOptions } from '../server/options.ts';
 import type { Refusal } from '../server/refusal.ts';
 import type { Clock } from '../sync/clock.ts';
@@ -16,6 +18,7 @@ import type { Address } from '../transport/address.ts';
 import type { Channel } from '../transport/contract.ts';
 import type { Passage, PassageTicket } from '../transport/passage.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { Certificates } from './certificates.ts';
 import type { CrewWorker, Equipment } from './crew-worker.ts';
 import type { HandOverTicket } from './departures.ts';
 import { dispatcher, leastBusy } from './dispatch.ts';
@@ -27,6 +30,7 @@ import type { Loan } from './permit-pool.ts';
 import { homesOf } from './plan.ts';
 import type { Plan } from './plan.ts';
 import type { WorkerPlace } from './protocol.ts';
+import { SettingOut } from './setting-out.ts';
 import { untilTaken } from './taking.ts';
 import { workerPlaceOptions } from './worker-options.ts';
 
@@ -44,6 +48,8 @@ export interface Front {
   readonly handedOver: number;
   /** Connections that were let in here and came to no worker: how many, by why they are over. */
   readonly ends: Readonly<Record<string, number>>;
+  /** What is measured here; null where nothing is. */
+  readonly measures: Measures | null;
   bind(called: AbortSignal, end: ShutdownAsk): Promise<void>;
   /** What one more worker of that index is given to listen on. */
   equip(index: number): Promise<Equipment>;
@@ -91,6 +97,8 @@ interface Held {
   readonly intake: Intake;
   readonly id: number;
   readonly place: number;
+  /** When it was accepted, by `performance.now()`, which counts from the start of the process in every thread. */
+  readonly at: number;
 }
 
 /** The parent accepts, and hands every connection to a worker. */
@@ -102,6 +110,7 @@ export class HandedFront implements Front, EndpointsHost {
   accepted = 0;
   handedOver = 0;
   readonly ends: Record<string, number> = {};
+  readonly measures: Measures = new Measures();
   readonly #host: FrontHost;
   readonly #plan: Plan;
   readonly #queue: number;
@@ -169,6 +178,7 @@ export class HandedFront implements Front, EndpointsHost {
   equip(): Promise<Equipment> {
     const places: WorkerPlace[] = [];
     const passages: Passage[] = [];
+    const settingOut: SettingOut[] = [];
     const loans: (Loan | null)[] = [];
     const transfer: MessagePort[] = [];
     for (const [i, { listener }] of this.endpoints.intakes.entries()) {
@@ -176,18 +186,25 @@ export class HandedFront implements Front, EndpointsHost {
       passage.onRoom = () => this.again();
       const loan = this.#pools[i]?.lend('handed') ?? null;
       transfer.push(...passage.transfer, ...(loan?.transfer ?? []));
+      const setOut = new SettingOut(this.#queue);
+      settingOut.push(setOut);
       passages.push(passage);
       loans.push(loan);
       const { opening } = settingsOf(listener);
       places.push({
-        source: { kind: 'arrivals', ticket: passage.ticket, kernelQueue: listener.backlogIsKernel },
+        source: {
+          kind: 'arrivals',
+          ticket: passage.ticket,
+          setOut: setOut.shared,
+          kernelQueue: listener.backlogIsKernel,
+        },
         address: listener.address,
         secure: opening !== null && opening.atOnce,
         options: workerPlaceOptions(this.#plan.places[i]!, this.#certificates.of(this.#plan.places[i]!)),
         permits: loan?.ticket ?? null,
       });
     }
-    return Promise.resolve({ places, passages, loans, transfer });
+    return Promise.resolve({ places, passages, settingOut, loans, transfer });
   }
 
   unequip(): void {}
@@ -224,7 +241,8 @@ export class HandedFront implements Front, EndpointsHost {
         worker.loan.takeBack(client);
         worker.equipment.loans[place]?.takeBack();
       },
-      pass: ({ channel, id, place, client }, worker) => this.#pass(worker, channel, id, place, client),
+      // When it left is in its letter.
+      pass: ({ channel, id, place, client }, worker) => this.#pass(worker, channel, id, place, client, 0),
       refuse: ({ channel, place, client }) => this.#refuse(channel, this.endpoints.intakes[place]!, client),
       trouble: (error) => host.trouble(error),
     });
@@ -244,7 +262,8 @@ export class HandedFront implements Front, EndpointsHost {
     const back: Held[] = [];
     const moved: Passing[] = [];
     for (const [place, passage] of equipment.passages.entries()) {
-      for (const { id, channel } of passage.end()) {
+      const untaken = passage.end();
+      for (const [i, { id, channel }] of untaken.entries()) {
         const intake = this.endpoints.intakes[place]!;
         const letter = channel?.letter ?? null;
         const { to, client } = letter === null ? { to: 0, client: null } : headOf(letter);
@@ -254,8 +273,10 @@ export class HandedFront implements Front, EndpointsHost {
         if (channel === null || channel.closed) {
           ids.push(id);
           this.#free(intake, client);
-        } else if (letter === null) back.push({ channel, intake, id, place });
-        else moved.push({ channel, id, place, to, client });
+        } else if (letter === null) {
+          const at = equipment.settingOut[place]!.of(untaken.length - 1 - i);
+          back.push({ channel, intake, id, place, at });
+        } else moved.push({ channel, id, place, to, client });
       }
     }
     // They keep their permits.
@@ -323,8 +344,12 @@ export class HandedFront implements Front, EndpointsHost {
   take(channel: Channel, intake: Intake): void {
     this.accepted += 1;
     const place = this.endpoints.intakes.indexOf(intake as Intake<HandedFront>);
-    if (this.#waiting.length === 0 && this.#hand(channel, this.accepted, place)) return;
-    this.#waiting.push({ channel, intake, id: this.accepted, place });
+    const at = performance.now();
+    if (this.#waiting.length === 0 && this.#hand(channel, this.accepted, place, at)) {
+      this.measures.queue.add(0);
+      return;
+    }
+    this.#waiting.push({ channel, intake, id: this.accepted, place, at });
     // One more of each listener may be on its way up; beyond that clients wait where the backlog is.
     for (const one of this.endpoints.intakes) one.hold();
   }
@@ -351,22 +376,25 @@ export class HandedFront implements Front, EndpointsHost {
 
   #flush(): void {
     while (this.#waiting.length > 0) {
-      const { channel, id, place } = this.#waiting[0]!;
-      if (!this.#hand(channel, id, place)) return;
+      const { channel, id, place, at } = this.#waiting[0]!;
+      if (!this.#hand(channel, id, place, at)) return;
       this.#waiting.shift();
+      this.measures.queue.add(performance.now() - at);
     }
   }
 
-  #hand(channel: Channel, id: number, place: number): boolean {
+  #hand(channel: Channel, id: number, place: number, at: number): boolean {
     const { serving } = this.#host;
     // Of who comes by a proxy it is not known yet who it is.
     const unknown = this.#homes !== null && this.endpoints.intakes[place]!.passesOn(channel.remote);
     const worker = unknown ? leastBusy(serving) : this.#dispatcher.choose(channel, serving);
-    return worker !== null && this.#pass(worker, channel, id, place, null);
+    return worker !== null && this.#pass(worker, channel, id, place, null, at);
   }
 
-  #pass(worker: CrewWorker, channel: Channel, id: number, place: number, client: string | null): boolean {
+  #pass(worker: CrewWorker, channel: Channel, id: number, place: number, client: string | null, at: number): boolean {
+    const setOut = worker.equipment.settingOut[place]!;
     try {
+      setOut.note(at);
       if (!worker.equipment.passages[place]!.give(channel, id))
         return channel.closed && this.#drop(place, 'reset', client);
     } catch (error) {
@@ -375,6 +403,7 @@ export class HandedFront implements Front, EndpointsHost {
       this.#host.report(error);
       return this.#drop(place, 'failed', client);
     }
+    setOut.gave();
     worker.given += 1;
     worker.loan.handed(client);
     worker.equipment.loans[place]?.handed();
@@ -386,25 +415,6 @@ export class HandedFront implements Front, EndpointsHost {
     this.#free(this.endpoints.intakes[place]!, client);
     this.#ended(reason);
     return true;
-  }
-}
-
-/** The certificates that workers get: those of the options, until others took their place. */
-export class Certificates {
-  readonly #first: TlsServerOptions | undefined;
-  #now: TlsServerOptions | undefined;
-
-  constructor(tls: TlsServerOptions | undefined) {
-    this.#first = this.#now = tls;
-  }
-
-  replace(tls: TlsServerOptions): void {
-    this.#now = { ...this.#now, ...tls };
-  }
-
-  /** Those of an endpoint, which may have its own. */
-  of({ tls }: EndpointOptions): TlsServerOptions | undefined {
-    return (tls === this.#first ? this.#now : tls) as TlsServerOptions | undefined;
   }
 }
 

@@ -1,3 +1,4 @@
+import { isPortsideError } from '../base/errors.ts';
 import type { PortsideError } from '../base/errors.ts';
 import { headOf } from '../net/hand-over.ts';
 import { Fifo } from '../sync/fifo.ts';
@@ -80,9 +81,9 @@ export class HandOvers {
     try {
       inbox = this.#transport.passages!.arrivals(ticket, NOWHERE, true);
     } catch (error) {
-      // It has ended meanwhile, and nothing came from it.
       ticket.port.close();
-      if (worker.thread.gone) return;
+      // It has ended meanwhile, whether this thread has heard of it or not, and nothing came from it.
+      if (worker.thread.gone || (isPortsideError(error) && error.code === 'ERR_PORTSIDE_CLOSED')) return;
       throw error;
     }
     this.#inboxes.set(worker, inbox);

@@ -13,8 +13,9 @@ import type { Clock } from '../sync/clock.ts';
 import type { Address } from '../transport/address.ts';
 import type { Channel } from '../transport/contract.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
+import { Certificates } from './certificates.ts';
 import type { CrewWorker, Equipment } from './crew-worker.ts';
-import { Certificates, withoutPlace } from './front.ts';
+import { withoutPlace } from './front.ts';
 import type { Front, FrontHost } from './front.ts';
 import { PermitPool } from './permit-pool.ts';
 import type { Loan } from './permit-pool.ts';
@@ -42,6 +43,7 @@ export class KernelFront implements Front, EndpointsHost {
   readonly held = 0;
   readonly handedOver = 0;
   readonly handOver = null;
+  readonly measures = null;
   readonly ends: Readonly<Record<string, number>> = {};
   readonly #host: FrontHost;
   readonly #plan: Plan;
@@ -110,7 +112,7 @@ export class KernelFront implements Front, EndpointsHost {
       for (const acceptor of acceptorsOf(await this.#socketOf(bound, index)))
         add(acceptor.address, sharedSource(acceptor.share!()));
     }
-    return { places, passages: [], loans, transfer };
+    return { places, passages: [], settingOut: [], loans, transfer };
   }
 
   unequip(index: number): void {

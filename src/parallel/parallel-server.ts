@@ -11,8 +11,6 @@ import type { DrainOptions, Given, ServerChanges } from '../server/options.ts';
 import type { Refusal } from '../server/refusal.ts';
 import { runTable, untilOver } from '../server/signals.ts';
 import type { ServerRunOptions } from '../server/signals.ts';
-import { verboseOf } from '../server/verbose.ts';
-import type { Verbose } from '../server/verbose.ts';
 import type { Clock } from '../sync/clock.ts';
 import { toEvt } from '../sync/evt.ts';
 import type { Evt } from '../sync/evt.ts';
@@ -34,6 +32,7 @@ import { ownedByScope } from './owned.ts';
 import { PermitPool } from './permit-pool.ts';
 import { ParallelEnd } from './parallel-end.ts';
 import type { ParallelServerEvents, Reloaded } from './parallel-events.ts';
+import { ParallelLog } from './parallel-log.ts';
 import { hostOf, hrefOf, planOf } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { countsOf } from './status.ts';
@@ -54,7 +53,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   readonly dead: Evt<ParallelLedger>;
   readonly #clock: Clock;
   /** Lines of what the parent does; the workers have their own. */
-  readonly #verbose: Verbose | null;
+  readonly #log: ParallelLog;
   readonly #plan: Plan;
   readonly #pool: PermitPool;
   readonly #front: Front;
@@ -97,7 +96,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
     const { maxConnections = 10_000, maxPerClient = Infinity } = options;
     this.#pool = new PermitPool({ connections: maxConnections, perClient: maxPerClient }, this.#clock);
     const crew = (): Crew => this.#crew;
-    this.#verbose = verboseOf(options, (error) => this.#report(error, null));
+    this.#log = new ParallelLog(options, this.#clock, (error) => this.#report(error, null));
     const host = {
       get serving(): readonly CrewWorker[] {
         return crew().serving;
@@ -107,7 +106,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
       },
       ended: () => this.#end.lose(1, []),
       refused: (remote: Address, refusal: Refusal) => {
-        this.#verbose?.refused(remote, refusal);
+        this.#log.refused(remote, refusal);
         this.#tell('refused', remote, refusal);
       },
       trouble: (error: PortsideError) => this.#trouble(error, null),
@@ -130,12 +129,9 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
     };
     this.#crew = new Crew(parts, workerServerOptions(options), {
       event: (event) => this.#event(event),
-      failed: (error, worker, more) => {
-        this.#errors += more;
-        this.#report(error, worker);
-      },
+      failed: (error, worker, more) => this.#report(error, worker, more),
       trouble: (error, worker) => this.#trouble(error, worker),
-      line: (line) => this.options.log?.(line),
+      line: (line) => this.#log.take(line),
       broken: (error) => this.#break(error),
     });
     this.#end = new ParallelEnd({
@@ -403,29 +399,32 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
     if (!this.#end.begun) void this.stop();
   }
 
-  #report(error: unknown, worker: number | null): void {
-    if (worker === null) this.#errors += 1;
+  /** `more`: how many were not told before it; a worker counts those that it tells. */
+  #report(error: unknown, worker: number | null, more = 0): void {
+    this.#errors += worker === null ? 1 : more;
+    this.#log.untold(more);
     const { onError } = this.options;
-    if (onError === undefined) return this.#tell('error', error, worker);
+    if (onError === undefined) return this.#unheard(error, worker);
     try {
       onError(error, worker, this);
     } catch (again) {
-      this.#tell('error', again, null);
+      this.#unheard(again, null);
     }
   }
 
+  #unheard(error: unknown, worker: number | null): void {
+    this.#log.failed(error, worker);
+    this.#tell('error', error, worker);
+  }
+
   #trouble(error: Error, worker: number | null): void {
-    if (worker === null) {
-      this.#troubles += 1;
-      this.#verbose?.note(`accepting met ${error.message}`);
-    }
+    if (worker === null) this.#troubles += 1;
+    this.#log.trouble(error, worker);
     this.#tell('trouble', error, worker);
   }
 
   async #reloadedTls(error: PortsideError | null): Promise<void> {
-    this.#verbose?.note(
-      error === null ? 'certificates were read anew' : `certificates were not taken up: ${error.message}`,
-    );
+    this.#log.reloaded(error);
     if (error !== null) this.#report(error, null);
     else await this.#tellTls(null).catch((again: unknown) => this.#report(again, null));
   }
@@ -441,6 +440,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   #go(state: ServerState): void {
     const before = this.#state;
     this.#state = state;
+    if (state === 'stopped') this.#log.end();
     this.#tell('state', state, before);
   }
 

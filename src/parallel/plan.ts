@@ -4,13 +4,12 @@ import { PortsideError } from '../base/errors.ts';
 import { OptionsError } from '../base/options.ts';
 import { parseEndpoint } from '../net/endpoint.ts';
 import { listenEndpoint, saysTcp } from '../net/listen.ts';
+import { transportFor } from '../net/transports.ts';
 import type { ClientPrefixes } from '../server/client-key.ts';
 import { placesOf } from '../server/options.ts';
 import type { EndpointOptions, ServerOptions } from '../server/options.ts';
 import type { Transport } from '../transport/contract.ts';
 import { loadNative } from '../transport/native/load.ts';
-import { nativeTransport } from '../transport/native/transport.ts';
-import { nodeTransport } from '../transport/node/transport.ts';
 import { TlsServerContext } from '../transport/tls/context.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { hashPrefixes } from './dispatch.ts';
@@ -72,12 +71,8 @@ async function transportOf(choice: ParallelOptions['transport']): Promise<{ tran
       throw wrong('options.transport', `names a module that exports no transport: ${choice.href}`);
     return { transport: module.transport, name: choice.href };
   }
-  const chosen = choice ?? process.env['PORTSIDE_TRANSPORT'] ?? 'auto';
-  if (chosen === 'native' || ((chosen === 'auto' || chosen === '') && 'addon' in loadNative()))
-    return { transport: nativeTransport(), name: 'native' };
-  if (chosen !== 'auto' && chosen !== '' && chosen !== 'node')
-    throw wrong('PORTSIDE_TRANSPORT', `is ${JSON.stringify(chosen)}; it can be "auto", "node" or "native"`);
-  return { transport: nodeTransport, name: 'node' };
+  const transport = transportFor(choice);
+  return { transport, name: transport.name };
 }
 
 /** Whether workers can accept on sockets that stay with the parent. */

@@ -1,20 +1,27 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Ledger, LedgerEntry } from '../server/drain.ts';
 import type { EndByHand } from '../server/end-by-hand.ts';
-import type { EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
+import type { EndpointOptions, ServerChanges } from '../server/options.ts';
 import type { ConnectionStatus } from '../server/status.ts';
 import type { Address } from '../transport/address.ts';
 import type { PassageTicket } from '../transport/passage.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import type { HandOverTicket } from './departures.ts';
+import type { WorkerLines } from './parallel-log.ts';
 import type { PermitTicket } from './permit-pool.ts';
 import type { RemoteError } from './remote-error.ts';
 import type { SwitchboardTicket } from './switchboard.ts';
+import type { WorkerServerOptions } from './worker-options.ts';
 
 /** How the connections of one bound address come to a worker. */
 export type Source =
-  /** The parent accepts, and hands them over. */
-  | { readonly kind: 'arrivals'; readonly ticket: PassageTicket; readonly kernelQueue: boolean }
+  /** The parent accepts, and hands them over. `setOut`: when it accepted those that are under way. */
+  | {
+      readonly kind: 'arrivals';
+      readonly ticket: PassageTicket;
+      readonly setOut: SharedArrayBuffer;
+      readonly kernelQueue: boolean;
+    }
   /** The worker accepts on a descriptor of its own of a socket that is the parent's. */
   | SharedSource
   /** The worker binds, with others who share the port. */
@@ -65,7 +72,7 @@ export interface WorkerInit {
   /** The name of the transport, or the module that exports it. */
   readonly transport: string;
   /** What holds for the whole server in the worker. */
-  readonly options: Omit<ServerOptions, 'listen'>;
+  readonly options: WorkerServerOptions;
   readonly permits: PermitTicket;
   readonly tally: SharedArrayBuffer;
   /** Milliseconds between two beats. */
@@ -118,6 +125,8 @@ export type ToWorker =
   | { readonly kind: 'suspend' }
   /** Who waits to hand a connection over looks again. */
   | { readonly kind: 'room' }
+  /** It has lines of the log that come to this weight. */
+  | { readonly kind: 'logged'; readonly weight: number }
   | { readonly kind: 'resume' }
   /** Its work is done: nothing of ours keeps its thread any more. */
   | { readonly kind: 'leave' }
@@ -133,6 +142,6 @@ export type ToParent =
   /** Something went wrong in a handler or a hook. `more`: how many were not told, because there were too many. */
   | { readonly kind: 'error'; readonly error: RemoteError; readonly more: number }
   | { readonly kind: 'trouble'; readonly error: RemoteError }
-  | { readonly kind: 'line'; readonly line: string }
+  | { readonly kind: 'line'; readonly line: WorkerLines }
   /** It takes nobody any more, by its own doing. */
   | { readonly kind: 'closed' };

@@ -2,6 +2,8 @@ import { isPortsideError } from '../base/errors.ts';
 import { acceptorsOf } from '../net/listener.ts';
 import type { EndByHand } from '../server/end-by-hand.ts';
 import type { Handler } from '../server/handler.ts';
+import type { Logger } from '../server/logger.ts';
+import type { Measures } from '../server/measures.ts';
 import type { EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
 import { createServer, observeServer } from '../server/server.ts';
 import type { Server } from '../server/server.ts';
@@ -14,6 +16,7 @@ import { borrowedPermits } from './borrowed-permits.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
 import type { Departures } from './departures.ts';
 import type { WorkerOptions } from './options.ts';
+import type { WorkerLines } from './parallel-log.ts';
 import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerPlace } from './protocol.ts';
 import type { Serving } from './serving.ts';
 import { untilTaken } from './taking.ts';
@@ -25,7 +28,9 @@ export interface Report {
   /** `remote`: whose handler it was; undefined where it was nobody's. */
   failed(error: unknown, remote?: Address): void;
   trouble(error: unknown): void;
-  line(line: string): void;
+  line(line: WorkerLines): void;
+  /** What its log goes to; undefined without one. */
+  readonly logger: Logger | undefined;
   /** It accepts no more. */
   closed(): void;
 }
@@ -58,13 +63,15 @@ export class ServedWorker implements Serving {
       late.count += 1;
       tally.turnedAway();
     };
+    const { logLevel: _, ...given } = init.options;
     const options: ServerOptions = {
-      ...init.options,
+      ...given,
       ...own,
+      logger: report.logger,
       ...linesOf(init, report),
       permits,
       listen: init.places.map((place) =>
-        placeOf(place, base, permits, turnedAway, (acceptor, of) => {
+        placeOf(place, base, permits, turnedAway, tally.measures, (acceptor, of) => {
           acceptors.push(acceptor);
           stores.push(of);
         }),
@@ -181,12 +188,13 @@ function placeOf(
   base: Transport,
   permits: BorrowedPermits,
   turnedAway: () => void,
+  measures: Measures,
   opened: (acceptor: Acceptor, stores: readonly BorrowedPermits[]) => void,
 ): EndpointOptions {
   const { source, address, secure, options } = place;
   const own = place.permits === null ? null : borrowedPermits(place.permits);
   const stores = own === null ? [permits] : [permits, own];
-  const transport = new WorkerTransport(base, source, address, stores, turnedAway, (acceptor) =>
+  const transport = new WorkerTransport(base, source, address, stores, turnedAway, measures, (acceptor) =>
     opened(acceptor, stores),
   );
   return {

@@ -1,3 +1,4 @@
+import type { LoopDelays } from '../server/loop-delay.ts';
 import type { RefusalKind } from '../server/refusal.ts';
 import type { ConnectionStatus, ServerStatus } from '../server/status.ts';
 import type { Crew } from './crew.ts';
@@ -27,6 +28,8 @@ export interface WorkerStatus {
   readonly utilization: number;
   /** Bytes of its heap in use; null where Node can't tell. */
   readonly heap: number | null;
+  /** By how much its event loop was late; null before it was looked at for a moment. */
+  readonly delay: LoopDelays | null;
   /** How often a worker of this index was started in the place of one that died. */
   readonly restarts: number;
 }
@@ -73,7 +76,8 @@ export function countsOf({
   const counts = noCounts();
   addCounts(counts, crew.past);
   for (const { sheet } of crew.all) addCounts(counts, sheet.read());
-  const { admission, ends, held, accepted: letIn, addresses } = front;
+  const { admission, ends, held, accepted: letIn, addresses, measures } = front;
+  if (measures !== null) counts.measures.add(measures);
   for (const [name, count] of Object.entries(ends)) counts.reasons[name] = (counts.reasons[name] ?? 0) + count;
   const { store } = pool;
   const accepted = letIn ?? counts.accepted;
@@ -83,6 +87,7 @@ export function countsOf({
   const workers = crew.all.map((worker) => statusOf(worker, crew));
   const { detached, refused, reasons, bytesRead, bytesWritten } = counts;
   return {
+    transport: front.endpoints.transport,
     addresses,
     active,
     queued: held + workers.reduce((total, { waiting }) => total + waiting, 0),
@@ -96,6 +101,7 @@ export function countsOf({
     troubles: counts.troubles + troubles,
     refused,
     reasons,
+    measures: counts.measures.read(),
     bytesRead,
     bytesWritten,
     restarts: crew.restarts,
@@ -118,6 +124,7 @@ function statusOf(worker: CrewWorker, crew: Crew): WorkerStatus {
     bytesWritten,
     utilization,
     heap,
+    delay: sheet.loop.read(),
     restarts: crew.restartsOf(index),
   };
 }

@@ -1,7 +1,9 @@
 import type { Connection } from '../net/connection.ts';
+import { MEASURE_CELLS, Measures } from '../server/measures.ts';
 import { refusalKinds } from '../server/refusal.ts';
 import type { Refusal, RefusalKind } from '../server/refusal.ts';
 import type { ServiceObserver } from '../server/service.ts';
+import { LOOP_CELLS, LoopLook, LoopWatch } from './loop-watch.ts';
 
 /** The names under which ends of connections are counted, those that only a parent knows included. */
 export const reasonNames: readonly string[] = Object.freeze([
@@ -32,7 +34,9 @@ type NumberName = (typeof numbers)[number];
 
 const OF_REASONS = numbers.length;
 const OF_REFUSALS = OF_REASONS + reasonNames.length;
-const LENGTH = OF_REFUSALS + refusalKinds.length;
+const OF_MEASURES = OF_REFUSALS + refusalKinds.length;
+const OF_LOOP = OF_MEASURES + MEASURE_CELLS;
+const LENGTH = OF_LOOP + LOOP_CELLS;
 
 const columnOf = new Map<string, number>(reasonNames.map((name, i) => [name, OF_REASONS + i]));
 const refusalColumn = new Map<RefusalKind, number>(refusalKinds.map((kind, i) => [kind, OF_REFUSALS + i]));
@@ -49,13 +53,14 @@ export interface Counts {
   bytesWritten: number;
   readonly reasons: Record<string, number>;
   readonly refused: Record<RefusalKind, number>;
+  readonly measures: Measures;
 }
 
 /** Nothing counted. */
 export function noCounts(): Counts {
   const refused = Object.fromEntries(refusalKinds.map((kind) => [kind, 0])) as Record<RefusalKind, number>;
   const zeros = { accepted: 0, closed: 0, detached: 0, errors: 0, troubles: 0, bytesRead: 0, bytesWritten: 0 };
-  return { ...zeros, reasons: {}, refused };
+  return { ...zeros, reasons: {}, refused, measures: new Measures() };
 }
 
 /** Adds counts up, into the first. */
@@ -64,19 +69,25 @@ export function addCounts(total: Counts, more: Counts): void {
     total[name] += more[name];
   for (const [name, count] of Object.entries(more.reasons)) total.reasons[name] = (total.reasons[name] ?? 0) + count;
   for (const kind of refusalKinds) total.refused[kind] += more.refused[kind];
+  total.measures.add(more.measures);
 }
 
 /**
- * A worker's counts in memory that its parent sees, so that they are exact at any moment, and survive the worker. It alone writes; the numbers are 64 bits
- * wide, so that no half of one is ever seen.
+ * A worker's counts in memory that its parent sees, so that they are exact at any moment, and survive the worker. It alone writes, but for how often its event loop
+ * was looked at; the numbers are 64 bits wide, so that no half of one is ever seen.
  */
 export class TallySheet {
   readonly shared: SharedArrayBuffer;
+  /** How late the worker's event loop is. */
+  readonly loop: LoopLook;
   readonly #cells: Float64Array;
+  readonly #measures: Measures;
 
   constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(LENGTH * Float64Array.BYTES_PER_ELEMENT)) {
     this.shared = shared;
     this.#cells = new Float64Array(shared);
+    this.#measures = new Measures(this.#cells, OF_MEASURES);
+    this.loop = new LoopLook(this.#cells.subarray(OF_LOOP));
   }
 
   get accepted(): number {
@@ -106,12 +117,15 @@ export class TallySheet {
       counts.closed += count;
     }
     for (const [kind, column] of refusalColumn) counts.refused[kind] = cells[column]!;
+    counts.measures.add(this.#measures);
     return counts;
   }
 }
 
 /** The worker's side. */
 export class Tally implements ServiceObserver {
+  readonly measures: Measures;
+  readonly #loop: LoopWatch;
   readonly #cells: Float64Array;
   readonly #open = new Set<Connection>();
   /** Bytes of connections that are over. */
@@ -120,6 +134,8 @@ export class Tally implements ServiceObserver {
 
   constructor(shared: SharedArrayBuffer) {
     this.#cells = new Float64Array(shared);
+    this.measures = new Measures(this.#cells, OF_MEASURES);
+    this.#loop = new LoopWatch(this.#cells.subarray(OF_LOOP));
   }
 
   /** The connections that are open. */
@@ -179,6 +195,7 @@ export class Tally implements ServiceObserver {
     }
     this.#cells[at.bytesRead] = read;
     this.#cells[at.bytesWritten] = written;
+    this.#loop.beat();
     this.#add(at.beat);
   }
 

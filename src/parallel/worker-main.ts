@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { PortsideError } from '../base/errors.ts';
+import type { Logger } from '../server/logger.ts';
 import { peerName } from '../server/verbose.ts';
 import { rethrowSoon } from '../sync/rethrow.ts';
 import { transportFor } from '../net/transports.ts';
@@ -7,6 +8,8 @@ import type { Address } from '../transport/address.ts';
 import type { Transport } from '../transport/contract.ts';
 import { BareWorker } from './bare-worker.ts';
 import { Departures } from './departures.ts';
+import { LogRelay } from './log-relay.ts';
+import type { WorkerLines } from './parallel-log.ts';
 import type { Question, Questions, ToParent, ToWorker, WorkerInit } from './protocol.ts';
 import { settle } from './receive-connections.ts';
 import type { Received, WorkerHome, WorkerPosition } from './receive-connections.ts';
@@ -36,6 +39,7 @@ export class WorkerMain implements WorkerHome, Report {
   #received = false;
   /** The parent said so before there was anything that could. */
   #going = false;
+  readonly #relay: LogRelay | null;
   #told = 0;
   #untold = 0;
 
@@ -47,6 +51,8 @@ export class WorkerMain implements WorkerHome, Report {
     this.#control.on('message', (message: ToWorker) => this.#hear(message));
     this.#beat = setInterval(() => this.#turn(), init.beat);
     this.#beat.unref();
+    const { logLevel } = init.options;
+    this.#relay = logLevel === undefined ? null : new LogRelay(init.index, logLevel, (lines) => this.line(lines));
     settle(this);
     this.#channels = connectSwitchboard(init.switchboard);
   }
@@ -84,6 +90,10 @@ export class WorkerMain implements WorkerHome, Report {
     return { count, index, host, port, listener, stopping: this.#stopping.signal, data };
   }
 
+  get logger(): Logger | undefined {
+    return this.#relay?.logger;
+  }
+
   failed(error: unknown, remote?: Address): void {
     this.#tell('error', error, remote);
   }
@@ -97,7 +107,7 @@ export class WorkerMain implements WorkerHome, Report {
     if (!this.#stopping.signal.aborted) this.#post({ kind: 'closed' });
   }
 
-  line(line: string): void {
+  line(line: WorkerLines): void {
     this.#post({ kind: 'line', line });
   }
 
@@ -133,7 +143,11 @@ export class WorkerMain implements WorkerHome, Report {
       case 'room':
         this.#departures?.again();
         break;
+      case 'logged':
+        this.#relay?.taken(message.weight);
+        break;
       case 'leave':
+        this.#relay?.flush();
         this.#stopping.abort();
         clearInterval(this.#beat);
         this.#control.close();

@@ -1,3 +1,5 @@
+import { lowestLevel } from '../server/logger.ts';
+import type { LogLevel } from '../server/logger.ts';
 import type { AdmissionOptions, EndpointOptions, ServerChanges, ServerOptions } from '../server/options.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import { defined } from './defined.ts';
@@ -23,9 +25,16 @@ export function workerPlaceOptions(place: EndpointOptions, tls: TlsServerOptions
 }
 
 /** What holds for a whole server, and is done by its workers. */
-export function workerServerOptions(options: ParallelOptions): Omit<ServerOptions, 'listen'> {
-  const { verbose } = options;
-  return defined({ ...workersAdmission(options, options), verbose });
+export interface WorkerServerOptions extends Omit<ServerOptions, 'listen' | 'log' | 'logger'> {
+  /** The least level of its log, which is the parent's to write; none without one. */
+  readonly logLevel?: LogLevel | undefined;
+}
+
+/** What of a server's options its workers have too. */
+export function workerServerOptions(options: ParallelOptions): WorkerServerOptions {
+  const { verbose, accessLog, logger } = options;
+  const logLevel = logger === undefined ? undefined : (lowestLevel(logger) ?? undefined);
+  return defined({ ...workersAdmission(options, options), verbose, accessLog, logLevel });
 }
 
 /** What of the changes of a running server is for its workers. */

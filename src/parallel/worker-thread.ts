@@ -2,6 +2,7 @@ import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_thread
 import type { MessagePort, WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { Address } from '../transport/address.ts';
 import type { PassageTicket } from '../transport/passage.ts';
+import type { WorkerLines } from './parallel-log.ts';
 import type { Question, Questions, ToParent, ToWorker, WorkerInit } from './protocol.ts';
 import { unpackError } from './remote-error.ts';
 import { WorkerError } from './worker-error.ts';
@@ -13,7 +14,7 @@ export interface ThreadHost {
   /** `more`: how many were not told before it. */
   failed(error: Error, more: number): void;
   trouble(error: Error): void;
-  line(line: string): void;
+  line(line: WorkerLines): void;
   /** Its listener is closed, and nobody has told it to. */
   closed(): void;
   /** Its thread has ended, for whatever reason; comes once and last. `error` is null where it was told to end. */
@@ -170,6 +171,7 @@ export class WorkerThread {
         break;
       case 'line':
         this.#host.line(message.line);
+        if (typeof message.line !== 'string') this.tell({ kind: 'logged', weight: message.line.weight });
         break;
       case 'closed':
         this.#host.closed();

@@ -1,4 +1,5 @@
 import { ClosedError } from '../base/errors.ts';
+import type { Measures } from '../server/measures.ts';
 import type { Address } from '../transport/address.ts';
 import type {
   Acceptor,
@@ -13,6 +14,7 @@ import type {
 } from '../transport/contract.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
 import { CountedArrivals } from './counted-arrivals.ts';
+import { Arriving } from './setting-out.ts';
 import { takeOver } from './protocol.ts';
 import type { Source } from './protocol.ts';
 
@@ -26,14 +28,16 @@ export class WorkerTransport implements Transport {
   readonly #opened: (acceptor: Acceptor) => void;
   readonly #permits: readonly BorrowedPermits[];
   readonly #turnedAway: () => void;
+  readonly #measures: Measures;
 
-  /** `permits`: the stores that connections which arrive have permits of. `turnedAway` is told of each that arrived and was not taken in time. */
+  /** `permits`: the stores that connections which arrive have permits of. `turnedAway` is told of each that arrived and was not taken in time; `measures`: where it is measured how long they were on their way. */
   constructor(
     base: Transport,
     source: Source,
     address: Address,
     permits: readonly BorrowedPermits[],
     turnedAway: () => void,
+    measures: Measures,
     opened: (acceptor: Acceptor) => void = () => {},
   ) {
     this.#base = base;
@@ -42,6 +46,7 @@ export class WorkerTransport implements Transport {
     this.#opened = opened;
     this.#permits = permits;
     this.#turnedAway = turnedAway;
+    this.#measures = measures;
     this.name = base.name;
     // A path is the parent's file: it is not for the worker to claim.
     this.flags = { ...base.flags, memory: true };
@@ -62,6 +67,7 @@ export class WorkerTransport implements Transport {
             this.#base.passages!.arrivals(source.ticket, this.#address, source.kernelQueue),
             this.#permits,
             this.#base.flags.handOver ? null : this.#turnedAway,
+            { arriving: new Arriving(source.setOut), measures: this.#measures },
           ),
         );
       case 'shared':

@@ -1,5 +1,7 @@
 import { link } from '../net/connection.ts';
 import { Scope } from '../sync/scope.ts';
+import type { Logger } from './logger.ts';
+import { connectionLogger } from './server-log.ts';
 import type { Served } from './served.ts';
 import type { Server } from './server.ts';
 
@@ -11,6 +13,7 @@ export class Context<Ctx = unknown> {
   readonly server: Server<Ctx>;
   readonly #served: Served;
   #scope: Scope | null = null;
+  #log: Logger | null = null;
 
   static {
     create = (server, served) => new Context(server, served);
@@ -30,6 +33,15 @@ export class Context<Ctx = unknown> {
   /** The `context` that the server was given. */
   get context(): Ctx {
     return this.server.context;
+  }
+
+  /**
+   * The server's `logger`, whose lines here have the connection's number as `conn` and its peer as `peer` (by its PROXY header, where it came with one). Made when it is first asked
+   * for. Without a `logger` it is silent, and one for all.
+   */
+  get log(): Logger {
+    this.#log ??= connectionLogger(this.#served);
+    return this.#log;
   }
 
   /**

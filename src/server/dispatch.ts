@@ -1,6 +1,7 @@
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import type { Consumer } from '../net/consumer.ts';
+import { closeBoth } from '../net/half-close.ts';
 import { mustBeIdle } from '../net/link-errors.ts';
 import { HELD, INPUT_CLOSED } from '../net/link-state.ts';
 import { runAs } from './ambient.ts';
@@ -60,8 +61,9 @@ export function settle(run: () => unknown, done: () => void, failed: (error: unk
 
 /** Closes the connection of a function that has returned. A read that it left waiting sees the end of the input: nobody is there to hear an error of it. */
 export function finish(connection: Connection): void {
-  if (link(connection).reads) connection.closeRead();
-  void connection.close();
+  const inside = link(connection);
+  if (inside.reads) connection.closeRead();
+  closeBoth(inside);
 }
 
 function callbackDispatch(

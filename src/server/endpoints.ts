@@ -1,6 +1,7 @@
 import { PortsideError } from '../base/errors.ts';
 import { listen } from '../net/listen.ts';
 import { settingsOf } from '../net/listener.ts';
+import { transportName } from '../net/transports.ts';
 import type { Clock } from '../sync/clock.ts';
 import { TlsServerContext } from '../transport/tls/context.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
@@ -38,11 +39,17 @@ export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
   readonly #clock: Clock;
   /** The certificates of the options, where they are this server's to close. */
   #tls: TlsServerContext | null = null;
+  #transport: string | null = null;
 
   constructor(options: ServerOptions, host: Host, clock: Clock) {
     this.#options = options;
     this.#host = host;
     this.#clock = clock;
+  }
+
+  /** The names of what carries the bytes, each once, by commas. */
+  get transport(): string {
+    return (this.#transport ??= transportNames(this.#options));
   }
 
   /** Binds one after another, so that the first that can't be had is the one that is told; `called` off it rejects with that reason. What was bound by then is the caller's to close. */
@@ -103,4 +110,8 @@ export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
     for (const intake of this.intakes) intake.close();
     await Promise.all([...this.intakes.map(({ listener }) => listener.close()), this.shutdown?.close()]);
   }
+}
+
+function transportNames(options: ServerOptions): string {
+  return [...new Set(placesOf(options).map(({ transport }) => transportName(transport)))].join(', ');
 }

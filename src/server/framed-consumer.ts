@@ -5,6 +5,7 @@ import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import type { Consumer } from '../net/consumer.ts';
+import { closeBoth } from '../net/half-close.ts';
 import type { FramedProtocol } from './handler.ts';
 import { enter, leave } from './ambient.ts';
 import { call, guard } from './protocol-consumer.ts';
@@ -114,7 +115,7 @@ export class FramedConsumer implements Consumer {
 
   #finish(connection: Connection): void {
     this.#left = true;
-    if (this.#protocol.end === undefined) void connection.close();
+    if (this.#protocol.end === undefined) closeBoth(link(connection));
     else call(connection, this.#fail, () => this.#protocol.end?.(connection));
   }
 }

@@ -20,6 +20,8 @@ import { listenFields } from '../net/listen.ts';
 import type { ListenOptions } from '../net/listen.ts';
 import type { FieldsFor } from '../net/option-rules.ts';
 import { clientPrefixesRule } from './client-key.ts';
+import { loggerRule } from './logger.ts';
+import type { Logger } from './logger.ts';
 import type { PermitStore } from './permits.ts';
 import { rateRule } from './rate.ts';
 import type { RateOptions } from './rate.ts';
@@ -101,8 +103,15 @@ export interface ServerOptions<Ctx = unknown> extends ListenOptions, AdmissionOp
   shutdownHandler?: ((server: Server<Ctx>, connection: Connection) => unknown) | undefined;
   /** Writes one line for each step of a connection's life to `log`; a string is the prefix of the lines. @default false (prefix 'portside') */
   verbose?: boolean | string | undefined;
-  /** Where the lines of `verbose` go. */
+  /** Where the lines of `verbose` go. @default to `logger`, at `debug` */
   log?: ((line: string) => void) | undefined;
+  /**
+   * Where structured lines go, as a logger of pino's: one for each connection that is over, what is refused, what goes wrong (a handler's errors where there is no `onError`), and
+   * what handlers write by `context.log`. @default none: `context.log` is silent
+   */
+  logger?: Logger | undefined;
+  /** Whether each connection that is over gets a line in `logger`, at `info`. @default true */
+  accessLog?: boolean | undefined;
   /** Whether `current()` and `print()` work in handlers that are functions, which costs each of their connections an async context. @default true */
   ambient?: boolean | undefined;
   /** Where permits come from. Its limits are its own: `maxConnections` and `maxPerClient` are handed to its `resize` only when they are changed by `Server.set`. @default the server itself */
@@ -167,17 +176,19 @@ export const serverFields: Fields = {
   shutdownHandler: fn(),
   verbose: union(boolean(), string()),
   log: fn(),
+  logger: loggerRule,
+  accessLog: boolean(),
   ambient: boolean(),
   permits: permitsRule,
 };
 
 /** What options of servers have to say together. */
 export function whereOrNowhere(
-  options: Pick<ServerOptions, 'verbose' | 'log' | 'listen' | 'endpoint' | 'port' | 'path' | 'fd'>,
+  options: Pick<ServerOptions, 'verbose' | 'log' | 'logger' | 'listen' | 'endpoint' | 'port' | 'path' | 'fd'>,
   problem: (option: 'verbose' | 'listen', message: string) => void,
 ): void {
-  const { verbose, log, listen, endpoint, port, path, fd } = options;
-  if (verbose !== undefined && verbose !== false && log === undefined)
+  const { verbose, log, logger, listen, endpoint, port, path, fd } = options;
+  if (verbose !== undefined && verbose !== false && log === undefined && logger === undefined)
     problem('verbose', 'needs log, which gets the lines');
   const own = [endpoint, port, path, fd].some((way) => way !== undefined);
   if (listen !== undefined && own) problem('listen', 'stands instead of endpoint, port, path and fd; give one of them');

@@ -1,6 +1,8 @@
 import type { CloseReason } from '../net/close-reason.ts';
+import { link } from '../net/connection.ts';
 import type { Connection } from '../net/connection.ts';
 import type { Consumer } from '../net/consumer.ts';
+import { closeBoth } from '../net/half-close.ts';
 import { enter, leave } from './ambient.ts';
 import type { Protocol } from './handler.ts';
 
@@ -33,7 +35,7 @@ export class ProtocolConsumer implements Consumer {
   }
 
   end(connection: Connection): void {
-    if (this.#protocol.end === undefined) void connection.close();
+    if (this.#protocol.end === undefined) closeBoth(link(connection));
     else call(connection, this.#fail, () => this.#protocol.end?.(connection));
   }
 

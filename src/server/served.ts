@@ -3,11 +3,14 @@ import type { Connection } from '../net/connection.ts';
 import type { Owner } from '../net/consumer.ts';
 import type { Scope } from '../sync/scope.ts';
 import type { Intake, IntakeHost } from './intake.ts';
+import type { ServerLog } from './server-log.ts';
 
 /** Who serves connections. */
 export interface ServedHost extends IntakeHost {
   /** The scope in which the server was made, or undefined. */
   readonly scope: Scope | undefined;
+  /** What it writes to its log; null without one. */
+  readonly log: ServerLog | null;
   /** A connection is over. */
   gone(served: Served, reason: CloseReason): void;
   /** Its handler gives it away. */

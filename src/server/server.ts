@@ -64,6 +64,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   static {
     observe = (server, observer, wayOut) => {
       server.#service.observer = observer;
+      server.#service.measures = observer.measures;
       server.#service.wayOut = wayOut;
     };
   }
@@ -138,6 +139,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
       state: this.#state,
       ready: this.ready,
       uptime: this.#startedAt === null ? 0 : until - this.#startedAt,
+      transport: this.#endpoints.transport,
       addresses: this.addresses,
       shutdownAddress: this.shutdownAddress,
       active: service.connections.length,
@@ -154,6 +156,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
       troubles: service.troubles,
       refused: counts.snapshot(),
       reasons: { ...service.reasons },
+      measures: service.measures.read(),
       connections: options?.connections === true ? service.list() : null,
     };
   }
@@ -408,6 +411,7 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
   #go(state: ServerState): void {
     const before = this.#state;
     this.#state = state;
+    if (state === 'stopped') this.#service.log?.end();
     if (stateChannel.hasSubscribers) stateChannel.publish({ server: this, state, before });
     this.#tell('state', state, before);
   }

@@ -29,11 +29,14 @@ import type { Handler } from './handler.ts';
 import { hardClose, tellFailure } from './hard-close.ts';
 import { callHook } from './hook.ts';
 import type { Intake } from './intake.ts';
+import { Measures } from './measures.ts';
 import type { ServerOptions } from './options.ts';
 import type { Fail } from './protocol-consumer.ts';
 import type { Refusal } from './refusal.ts';
 import { Served } from './served.ts';
 import type { ServedHost } from './served.ts';
+import { serverLogOf } from './server-log.ts';
+import type { ServerLog } from './server-log.ts';
 import type { Server } from './server.ts';
 import { connectionStatus, reasonName } from './status.ts';
 import type { ConnectionStatus } from './status.ts';
@@ -45,6 +48,8 @@ export type Emit = <K extends keyof ServerEvents>(name: K, ...args: ServerEvents
 
 /** Who keeps a server's counts where they outlive its thread. */
 export interface ServiceObserver {
+  /** Where it measures from then on. */
+  readonly measures: Measures;
   accepted(connection: Connection): void;
   /** `reason`: the name under which its end is counted. */
   closed(connection: Connection, reason: string): void;
@@ -78,6 +83,7 @@ export interface WayOut {
 export class Service implements ServedHost, AdmissionHost, ClientsHost {
   readonly admission: Admission;
   readonly verbose: Verbose | null;
+  readonly log: ServerLog | null;
   readonly connections: Served[] = [];
   accepted = 0;
   closed = 0;
@@ -87,6 +93,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   troubles = 0;
   /** How connections ended, by reason. */
   readonly reasons: Record<string, number> = {};
+  measures: Measures = new Measures();
   /** The server's end, once it has begun. */
   drain: Drain | null = null;
   /** Who keeps count elsewhere. */
@@ -116,6 +123,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     this.clock = clock;
     this.#emit = emit;
     this.verbose = verboseOf(options, (error) => this.failed(error));
+    this.log = serverLogOf(options, clock, (error) => this.failed(error));
     this.admission = new Admission(options, clock, this);
     this.#clients = new Clients(this.admission, clock, this);
     this.#begin = dispatchOf(handler, server, options.ambient ?? true, this.fail);
@@ -148,12 +156,14 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   }
 
   async #whenOpened(served: Served): Promise<void> {
+    const since = this.clock.now();
     try {
       await served.connection.opened;
     } catch {
       // The connection's reason tells it.
       return;
     }
+    this.measures.handshake.add(this.clock.now() - since);
     const home = this.wayOut?.homeOf(served.connection) ?? null;
     if (home === null || !(await this.#sendHome(served, home))) this.#clients.admit(served);
   }
@@ -197,6 +207,8 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     const name = reasonName(reason);
     this.reasons[name] = (this.reasons[name] ?? 0) + 1;
     const { connection, id } = served;
+    const age = Math.max(0, this.clock.now() - this.began - served.at);
+    this.measures.ended(age, connection.bytesRead, connection.bytesWritten);
     this.observer?.closed(connection, name);
     // First, so that the counts add up for whoever is told.
     this.#forget(served, reason);
@@ -204,7 +216,8 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
       this.admission.note(connection.remote, { kind: 'proxy', error: reason.error });
     else if (reason.kind === 'refused' && reason.refusal.kind === 'handshakes-full')
       this.admission.note(connection.remote, reason.refusal as Refusal);
-    this.verbose?.closed(served, reason, Math.max(0, this.clock.now() - this.began - served.at));
+    this.verbose?.closed(served, reason, age);
+    this.log?.closed(served, reason, age);
     if (closeChannel.hasSubscribers) closeChannel.publish({ server: this.#server, connection, id, reason });
     this.#emit('close', connection, reason, id);
   }
@@ -230,6 +243,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   refused(remote: Address, refusal: Refusal): void {
     this.observer?.refused(refusal);
     this.verbose?.refused(remote, refusal);
+    this.log?.refused(remote, refusal);
     if (refusedChannel.hasSubscribers) refusedChannel.publish({ server: this.#server, remote, refusal });
     this.#emit('refused', remote, refusal);
   }
@@ -238,6 +252,8 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     this.troubles += 1;
     this.observer?.trouble();
     this.verbose?.note(`accepting met ${error.message}`);
+    // A worker's are its parent's to tell, as its errors are.
+    if (this.observer === null) this.log?.trouble(error);
     this.#emit('trouble', error);
   }
 
@@ -246,7 +262,8 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     this.verbose?.note(
       error === null ? 'certificates were read anew' : `certificates were not taken up: ${error.message}`,
     );
-    if (error !== null) this.report(error, undefined);
+    if (error === null) this.log?.note('certificates were read anew');
+    else this.report(error, undefined);
   }
 
   // ---- errors ----
@@ -278,6 +295,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
   }
 
   #publish(error: unknown, connection: Connection | undefined): void {
+    if (this.observer === null) this.log?.failed(error, { connection, id: idOf(connection) });
     if (handlerErrorChannel.hasSubscribers) handlerErrorChannel.publish({ server: this.#server, connection, error });
     this.#emit('error', error, connection);
   }
@@ -311,6 +329,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
     this.observer?.detached(connection);
     this.#forget(owner, null);
     this.verbose?.detached(owner);
+    this.log?.detached(owner, Math.max(0, this.clock.now() - this.began - owner.at));
     const { id } = owner;
     if (detachChannel.hasSubscribers) detachChannel.publish({ server: this.#server, connection, id });
     this.#emit('detach', connection, id);
@@ -334,6 +353,7 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
       this.observer?.handedOver(connection);
       this.#forget(served, 'moved');
       this.verbose?.handedOver(served, worker);
+      this.log?.handedOver(served, age, worker);
       this.#emit('handOver', connection, worker, id);
     };
     const age = Math.max(0, this.clock.now() - this.began - at);
@@ -384,4 +404,10 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
       .toSorted((a, b) => a.id - b.id)
       .map(({ id, connection, at, begun }) => connectionStatus(connection, id, now - at, begun));
   }
+}
+
+/** The number of a connection that a server has; undefined for others. */
+function idOf(connection: Connection | undefined): number | undefined {
+  const owner = connection === undefined ? null : link(connection).owner;
+  return owner instanceof Served ? owner.id : undefined;
 }

@@ -4,6 +4,7 @@ import type { Connection } from '../net/connection.ts';
 import { isIdle } from '../net/idle.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
+import type { ServerMeasures } from './measures.ts';
 import type { RefusalKind } from './refusal.ts';
 import type { ServerState } from './events.ts';
 import { peerName } from './verbose.ts';
@@ -42,6 +43,8 @@ export interface ServerStatus {
   readonly ready: boolean;
   /** Milliseconds since the start; 0 before. */
   readonly uptime: number;
+  /** What carries its bytes: `node`, `native`, or the name of one's own transport; where endpoints have others, each by a comma. `autoTransport()` says why one was taken. */
+  readonly transport: string;
   readonly addresses: readonly Address[];
   readonly shutdownAddress: Address | null;
   /** Connections that are open, those whose handshakes are under way among them. */
@@ -67,6 +70,8 @@ export interface ServerStatus {
   readonly refused: Readonly<Record<RefusalKind, number>>;
   /** How connections ended, by the kind of their reason; deadlines each by their name. */
   readonly reasons: Readonly<Record<string, number>>;
+  /** How long things took, and how much connections carried. */
+  readonly measures: ServerMeasures;
   /** The open connections, oldest first; only when they were asked for. */
   readonly connections: readonly ConnectionStatus[] | null;
 }

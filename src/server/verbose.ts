@@ -2,13 +2,10 @@ import type { ServerOptions } from './options.ts';
 import type { CloseReason } from '../net/close-reason.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
+import { visible } from './log-text.ts';
 import { isThenable } from './protocol-consumer.ts';
 import type { Refusal } from './refusal.ts';
 import type { Served } from './served.ts';
-
-/** Would end a line, or do worse to a terminal; names and messages may come from strangers. */
-// oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001F\u007F-\u009F\u2028\u2029]/gu;
 
 /** Says each step of a connection's life in a line. */
 export class Verbose {
@@ -62,7 +59,8 @@ export class Verbose {
   }
 
   #say(text: string): void {
-    const line = `[${this.#prefix}] ${text.replaceAll(CONTROL, escaped)}`;
+    // Names and messages may come from strangers.
+    const line = `[${this.#prefix}] ${visible(text)}`;
     try {
       const done = this.#log(line);
       if (isThenable(done))
@@ -85,10 +83,6 @@ export class Verbose {
     this.#broken = true;
     this.#fail(error);
   }
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** A peer, as a reader knows it: one behind a Unix socket has no name. */
@@ -127,8 +121,9 @@ export function describeReason(reason: CloseReason): string {
 
 /** What writes the lines that options ask for; null for none. */
 export function verboseOf(
-  { verbose = false, log }: Pick<ServerOptions, 'verbose' | 'log'>,
+  { verbose = false, log, logger }: Pick<ServerOptions, 'verbose' | 'log' | 'logger'>,
   failed: (error: unknown) => void,
 ): Verbose | null {
-  return verbose === false || log === undefined ? null : new Verbose(verbose, log, failed);
+  const lines = log ?? (logger === undefined ? undefined : (line: string): void => logger.debug(line));
+  return verbose === false || lines === undefined ? null : new Verbose(verbose, lines, failed);
 }

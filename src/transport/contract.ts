@@ -60,7 +60,12 @@ export type BindTarget =
     }
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'memory'; readonly name: string }
-  | { readonly kind: 'fd'; readonly fd: number };
+  | {
+      readonly kind: 'fd';
+      readonly fd: number;
+      /** Where it is bound, as far as that is known: a descriptor alone does not tell a path everywhere. */
+      readonly address?: Address | undefined;
+    };
 
 /** Options of connections that can be set for all of a listener's. */
 export interface Tuning {
@@ -182,6 +187,8 @@ export interface Sink {
    * returns and have to be copied to be kept; else they are the taker's for ever.
    */
   data(bytes: Uint8Array, borrowed: boolean): void;
+  /** Whether it keeps what it is given, so that lending only makes it copy: a backend that can gives it memory of its own instead. May change. */
+  readonly keeps?: boolean | undefined;
   /** The peer ended its direction (FIN). Output goes on. */
   end(): void;
   /** Answers {@link Channel.wantWritable}: all output is with the kernel. */
@@ -250,7 +257,10 @@ export interface Channel {
   userTimeout?(milliseconds: number): boolean;
   /** What the kernel knows about it; null, or left out, where it can't be had. */
   tcpInfo?(): TcpInfo | null;
-  /** Whether it keeps the process alive; true at first. */
+  /**
+   * Whether it keeps the process alive, true at first: while something can come of it, which is while it flows and the peer's end was not told, and while output is not with the
+   * kernel. What reads ahead (node:net, TLS) may do so longer after a pause, until its peer ends.
+   */
   ref(on: boolean): void;
 }
 

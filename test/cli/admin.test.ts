@@ -4,6 +4,7 @@ import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { main } from '../../src/cli/main.ts';
+import { autoTransport } from '../../src/net/transports.ts';
 import { startNc, startPortside } from '../support/program.ts';
 import type { Program } from '../support/program.ts';
 import { folderWith, startCommand } from './command.ts';
@@ -67,7 +68,8 @@ describe('a server with --admin', () => {
     await caller(t, port);
     const { code, out, err } = await ask(t, admin, 'status');
     assert.deepEqual([code, err], [0, '']);
-    assert.match(out, /^server +.*tell\.ts, process \d+, portside \d+\.\d+\.\d+, node \d+\.\d+\.\d+, node\n/u);
+    assert.match(out, /^server +.*tell\.ts, process \d+, portside \d+\.\d+\.\d+, node \d+\.\d+\.\d+, \w+\n/u);
+    assert.match(out, new RegExp(`, ${autoTransport().name}\n`, 'u'));
     assert.match(out, /^state +running, up \d+/mu);
     assert.match(out, new RegExp(`^listening on +127\\.0\\.0\\.1:${port}\n`, 'mu'));
     assert.match(out, /^connections +1 of 10000\n/mu);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { PortsideError } from '../../src/base/errors.ts';
 import { groupLimits, memory, processors } from '../../src/cli/doctor/cgroup.ts';
 import { backlog, ceiling, descriptors, localPorts } from '../../src/cli/doctor/limits.ts';
 import { node, platform, supportedNodes } from '../../src/cli/doctor/platform.ts';
@@ -24,18 +25,29 @@ describe('Node', () => {
 });
 
 describe('the transport', () => {
-  test('says why it is not the native core', () => {
-    const missing = transport(
-      { name: 'node', native: { kind: 'missing', reason: 'there is none for beos' } },
-      undefined,
-    );
-    assert.equal(missing.state, 'note');
-    assert.match(missing.found, /^auto is node; not native: there is none for beos$/u);
-    assert.match(
-      transport({ name: 'node', native: { kind: 'on-request' } }, '').found,
-      /the native core loads, and --transport native/u,
-    );
-    assert.equal(transport({ name: 'native', native: { kind: 'taken' } }, 'auto').found, 'auto is native');
+  const of = (name: 'node' | 'native', why: string, said: string): ReturnType<typeof transport> =>
+    transport(() => ({ name, why }), said);
+
+  test('is told with the reason, and is a note where it could be faster and nobody said that it should not', () => {
+    const missing = of('node', 'there is none for beos', '');
+    assert.deepEqual([missing.state, missing.found], ['note', 'node: there is none for beos']);
+    assert.match(missing.todo ?? '', /nothing is lost but speed/u);
+    assert.deepEqual(missing.values, { name: 'node', why: 'there is none for beos', PORTSIDE_TRANSPORT: null });
+    assert.equal(of('node', 'there is none for beos', 'auto').state, 'note');
+    const wished = of('node', 'PORTSIDE_TRANSPORT is node', 'node');
+    assert.deepEqual([wished.state, wished.todo], ['ok', null]);
+    const native = of('native', 'it loads', '');
+    assert.deepEqual([native.state, native.found, native.todo], ['ok', 'native: it loads', null]);
+  });
+
+  test('is bad when it can not be had', () => {
+    const none = (): never => {
+      throw new PortsideError('ERR_PORTSIDE_UNSUPPORTED', 'there is none for beos', {});
+    };
+    const { state, found, todo } = transport(none, 'native');
+    assert.equal(state, 'bad');
+    assert.match(found, /there is none for beos/u);
+    assert.match(todo ?? '', /PORTSIDE_TRANSPORT to auto/u);
   });
 });
 

@@ -4,6 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { main, packageVersion } from '../../src/cli/main.ts';
+import { loadNative } from '../../src/transport/native/load.ts';
 import { inCheckout, start, startPortside } from '../support/program.ts';
 
 interface Finding {
@@ -109,12 +110,15 @@ describe('portside doctor', { skip: linux }, () => {
     assert.equal(find('processors').values['usable'], 1);
   });
 
-  test('tells which transport auto is, and a name in PORTSIDE_TRANSPORT that is none', async (t) => {
+  test('tells which transport auto is and why, and a name in PORTSIDE_TRANSPORT that is none', async (t) => {
     const { find } = await examined(t, { PORTSIDE_TRANSPORT: '' });
-    assert.match(String(find('transport').values['auto']), /^(?:node|native)$/u);
-    assert.match(find('transport').found, /^auto is (?:node|native)\b/u);
+    const { found, values } = find('transport');
+    const loaded = loadNative();
+    assert.equal(values['name'], 'addon' in loaded ? 'native' : 'node');
+    assert.match(String(values['why']), 'addon' in loaded ? /^the native core loads, from /u : /./u);
+    assert.equal(found, `${String(values['name'])}: ${String(values['why'])}`);
     const named = await examined(t, { PORTSIDE_TRANSPORT: 'node' });
-    assert.match(named.find('transport').found, /^node, as PORTSIDE_TRANSPORT says; auto is /u);
+    assert.match(named.find('transport').found, /^node: PORTSIDE_TRANSPORT is node$/u);
     const wrong = await examined(t, { PORTSIDE_TRANSPORT: 'x' });
     assert.deepEqual([wrong.code, wrong.find('transport').state], [1, 'bad']);
     assert.match(wrong.find('transport').found, /PORTSIDE_TRANSPORT is "x"; it can be "auto", "node" or "native"/u);

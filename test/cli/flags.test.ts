@@ -26,7 +26,8 @@ async function refusedAfter(t: TestContext, port: number): Promise<number> {
 describe('who is let in', () => {
   for (const transport of ['node', 'native']) {
     test(`--transport ${transport} carries the bytes`, async (t) => {
-      const { port } = await startTelling(t, '--transport', transport);
+      const { port, server } = await startTelling(t, '--transport', transport, '--verbose');
+      await server.until(new RegExp(`^portside: transport ${transport}, as was asked for\n`, 'mu'));
       const client = startNc(t, port);
       client.write('status\n');
       const [, kernel] = await client.until(/"kernel":(\w+)/u);

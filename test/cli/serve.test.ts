@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { autoTransport } from '../../src/net/transports.ts';
 import { inCheckout, start, startNc, startPortside, startServing } from '../support/program.ts';
 
 const echo = inCheckout('examples/echo.ts');
@@ -160,8 +161,11 @@ describe('portside serve', () => {
     assert.equal(good.out, 'fine!\nagain!\n');
   });
 
-  test('--verbose shows where a handler threw', async (t) => {
+  test('--verbose shows what carries the bytes and why, and where a handler threw', async (t) => {
     const { server, port } = await startServing(t, file('moody.ts'), { args: ['--verbose'] });
+    const { name, why } = autoTransport();
+    const [, told] = await server.until(/^portside: transport (.*)\n/mu);
+    assert.equal(told, `${name}: ${why}`);
     const bad = startNc(t, port);
     bad.write('throw\n');
     await bad.exit;

@@ -83,6 +83,99 @@ export function alone(make: Make): void {
     );
 
     test(
+      'a channel that nobody reads, or whose peer has ended, does not keep the process alive',
+      staged(make, async (stage) => {
+        // TLS reads ahead.
+        if (stage.backend.child === undefined || !stage.backend.transport.flags.descriptors) return;
+        const states = {
+          fresh: '',
+          ended: "client.flow(true); taken[0].shutdown(); await heard('end');",
+          paused:
+            "client.flow(true); taken[0].send(Buffer.from('x')); await heard('data'); client.flow(false); taken[0].shutdown();",
+        };
+        for (const [state, statements] of Object.entries(states)) {
+          const out = await run(
+            stage,
+            `acceptor.want(true);
+             const client = await dial();
+             while (taken.length === 0) await turn();
+             const heard = (what) => new Promise((resolve) => {
+               client.sink = { data() {}, end() {}, writable() {}, close() {}, [what]: resolve };
+             });
+             ${statements}
+             acceptor.close();
+             process.on('exit', () => console.log('ended'));`,
+          );
+          assert.equal(out, 'ended', state);
+        }
+      }),
+    );
+
+    test(
+      'what a channel that does not keep the process alive was asked for is done, and told, before the process ends',
+      staged(make, async (stage) => {
+        if (stage.backend.child === undefined) return;
+        const asked = {
+          drop: "client.destroy('drop');",
+          flush: "client.send(Buffer.from('x')); client.destroy('flush');",
+          writable: "client.send(Buffer.from('x')); client.wantWritable();",
+          turned: 'client.flow(true); client.wantWritable(); client.flow(false);',
+        };
+        for (const [what, statements] of Object.entries(asked)) {
+          const out = await run(
+            stage,
+            `acceptor.want(true);
+             const client = await dial();
+             while (taken.length === 0) await turn();
+             acceptor.close();
+             taken[0].ref(false);
+             // Out of whatever called.
+             await turn();
+             const done = () => { console.log('told'); client.destroy('drop'); client.sink = { ...client.sink, close() {} }; };
+             client.sink = { data() {}, end() {}, writable: done, close: done };
+             ${statements}`,
+          );
+          assert.equal(out, 'told', what);
+        }
+      }),
+    );
+
+    test(
+      'output that is under way keeps it alive until it is with the kernel, in pieces of any size, and so does its end',
+      staged(make, async (stage) => {
+        if (stage.backend.child === undefined) return;
+        for (const [pieces, size, then] of [
+          [20_000, 1_000, 'client.shutdown();'],
+          [
+            1,
+            20_000_000,
+            "client.wantWritable(); client.sink = { data() {}, end() {}, close() {}, writable() { client.destroy('flush'); } };",
+          ],
+        ] as const) {
+          const out = await run(
+            stage,
+            `acceptor.want(true);
+             const client = await dial();
+             while (taken.length === 0) await turn();
+             let got = 0;
+             taken[0].sink = {
+               data: (bytes) => { got += bytes.length; },
+               end: () => { console.log(got); taken[0].destroy('flush'); },
+               writable() {},
+               close() {},
+             };
+             acceptor.close();
+             for (let i = 0; i < ${pieces}; i += 1) client.send(new Uint8Array(${size}));
+             ${then}
+             // Nothing is read before the kernel is full; from then on the reader holds the process.
+             setTimeout(() => taken[0].flow(true), 100).unref();`,
+          );
+          assert.equal(out, String(pieces * size));
+        }
+      }),
+    );
+
+    test(
       'closed and destroyed, nothing is left that keeps the process alive',
       staged(make, async (stage) => {
         if (stage.backend.child === undefined) return;

@@ -6,13 +6,14 @@ import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { connect } from '../../src/net/connect.ts';
 import { listen } from '../../src/net/listen.ts';
-import { transportFor } from '../../src/net/transports.ts';
+import { autoTransport, transportFor, transportName } from '../../src/net/transports.ts';
 import { memoryNetwork } from '../../src/transport/memory/memory-network.ts';
 import { loadNative } from '../../src/transport/native/load.ts';
 import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { endAll } from '../support/nets.ts';
 
-const hasNative = 'addon' in loadNative();
+const loaded = loadNative();
+const hasNative = 'addon' in loaded;
 
 /** Sets the environment variable for one test. */
 function setEnvironment(t: TestContext, value: string | undefined): void {
@@ -26,12 +27,17 @@ function setEnvironment(t: TestContext, value: string | undefined): void {
 }
 
 describe('the choice of a transport', () => {
-  test('by default, and by auto, it is node', (t) => {
-    for (const value of [undefined, '', 'auto', 'node']) {
+  test('by default, and by auto, it is the native core where it loads, else node; the reason is told', (t) => {
+    for (const value of [undefined, '', 'auto']) {
       setEnvironment(t, value);
-      assert.equal(transportFor(undefined), nodeTransport);
+      const { name, why } = autoTransport();
+      assert.equal(name, hasNative ? 'native' : 'node');
+      assert.equal(why, 'path' in loaded ? `the native core loads, from ${loaded.path}` : loaded.reason);
+      for (const choice of [undefined, 'auto'] as const) {
+        assert.equal(transportFor(choice).name, name);
+        assert.equal(transportName(choice), name);
+      }
     }
-    assert.equal(transportFor('auto'), nodeTransport);
     assert.equal(transportFor('node'), nodeTransport);
   });
 
@@ -40,12 +46,17 @@ describe('the choice of a transport', () => {
     assert.equal(transportFor(transport), transport);
   });
 
-  test('the environment decides where nothing is said, and only there', { skip: !hasNative }, (t) => {
-    setEnvironment(t, 'native');
-    assert.equal(transportFor(undefined).name, 'native');
-    assert.equal(transportFor('node'), nodeTransport);
-    const { transport } = memoryNetwork();
-    assert.equal(transportFor(transport), transport);
+  test('the environment decides what auto is, and nothing else', (t) => {
+    for (const name of hasNative ? (['node', 'native'] as const) : (['node'] as const)) {
+      setEnvironment(t, name);
+      assert.deepEqual(autoTransport(), { name, why: `PORTSIDE_TRANSPORT is ${name}` });
+      assert.equal(transportFor(undefined).name, name);
+      assert.equal(transportFor('auto').name, name);
+      assert.equal(transportFor('node'), nodeTransport);
+      if (hasNative) assert.equal(transportFor('native').name, 'native');
+      const { transport } = memoryNetwork();
+      assert.equal(transportFor(transport), transport);
+    }
   });
 
   test('what the environment can’t mean is told in words, by listen and connect too', async (t) => {
@@ -55,6 +66,8 @@ describe('the choice of a transport', () => {
       message: /PORTSIDE_TRANSPORT is "pigeon".*"auto", "node" or "native"/u,
     };
     assert.throws(() => transportFor(undefined), wrong);
+    assert.throws(() => autoTransport(), wrong);
+    assert.equal(transportName(undefined), 'pigeon');
     await assert.rejects(connect('127.0.0.1:9'), wrong);
     await assert.rejects(listen({ port: 0, host: '127.0.0.1' }), wrong);
   });

@@ -147,7 +147,7 @@ onEachWay(
           stayed += 1;
           // What is refused is told by a promise, when the callbacks go on.
           const all = [told, await line(client), await line(client)];
-          assert.deepEqual(all.toSorted(), ['0 first', '0 second', 'ERR_PORTSIDE_STATE']);
+          assert.deepEqual(all.toSorted(), ['0 first', '0 second', 'ERR_PORTSIDE_NO_WORKER']);
         }
         assert.equal(await ask(client, 'f'), '0 half');
       }
@@ -184,7 +184,7 @@ onEachWay(
       const clients = [await dial(server), await dial(server), await dial(server)];
       for (const client of clients) assert.equal(await ask(client, 'wait 1'), 'waiting');
       const done = server.stop({ grace: 10_000 });
-      for (const client of clients) assert.equal(await line(client), 'ERR_PORTSIDE_STATE');
+      for (const client of clients) assert.equal(await line(client), 'ERR_PORTSIDE_NO_WORKER');
       for (const client of clients) assert.equal(await endOf(client), 'end');
       const ledger = await done;
       assertLedger(ledger, 3);
@@ -216,7 +216,7 @@ onEachWay(
       const resized = server.resize(1);
       assert.equal(await ask(client, 'where'), '0');
       await resized;
-      assert.equal(await ask(client, 'go 1'), 'ERR_PORTSIDE_STATE');
+      assert.equal(await ask(client, 'go 1'), 'ERR_PORTSIDE_NO_WORKER');
       assert.equal((await settled(server, 1)).handedOver, 1);
     });
   },

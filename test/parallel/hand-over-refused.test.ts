@@ -18,8 +18,8 @@ describe('what can’t be handed over', () => {
       test('to a worker that there is none of', async () => {
         const server = await startOn(way, hops);
         const client = await dial(server);
-        assert.equal(await ask(client, 'go 2'), 'ERR_PORTSIDE_STATE');
-        assert.equal(await ask(client, 'go 1023'), 'ERR_PORTSIDE_STATE');
+        assert.equal(await ask(client, 'go 2'), 'ERR_PORTSIDE_NO_WORKER');
+        assert.equal(await ask(client, 'go 1023'), 'ERR_PORTSIDE_NO_WORKER');
         for (const wrong of ['-1', '0.5', '1024', 'x'])
           assert.equal(await ask(client, `go ${wrong}`), 'ERR_PORTSIDE_OPTIONS');
         assert.equal(await ask(client, 'still here'), 'still here');

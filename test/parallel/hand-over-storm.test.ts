@@ -44,7 +44,7 @@ async function run(server: ParallelServer, random: Random, outcome: Outcome, ove
         const text = await client.readLine({ timeout: 30_000 });
         if (text === null) throw new Error('ended');
         // One that is not there for the moment is told, and the connection stays.
-        if (text === 'ERR_PORTSIDE_STATE') continue;
+        if (text === 'ERR_PORTSIDE_NO_WORKER') continue;
         if (text !== said[i]) outcome.wrong.push(`${text.slice(0, 40)} instead of ${said[i]!.slice(0, 40)}`);
         i += 1;
         outcome.answered += 1;

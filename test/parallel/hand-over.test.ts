@@ -183,7 +183,7 @@ onEachWay(
       await client.write('go 9\nfirst\nsecond\nhal');
       // What is refused is told a turn later.
       const answers = [await line(client), await line(client), await line(client)];
-      assert.deepEqual(answers.toSorted(), ['0 first', '0 second', 'ERR_PORTSIDE_STATE'].toSorted());
+      assert.deepEqual(answers.toSorted(), ['0 first', '0 second', 'ERR_PORTSIDE_NO_WORKER'].toSorted());
       assert.equal(await ask(client, 'f'), '0 half');
     });
   },

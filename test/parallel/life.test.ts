@@ -50,6 +50,7 @@ describe('the life of a parallel listener', () => {
       { why: 'test' },
     );
     assert.equal(server.way, anyWay.handed ? 'handed' : 'bound');
+    assert.equal(server.status().transport, anyWay.options.transport);
     assert.equal(server.ready, true);
     assert.equal(await server.waitStopped({ timeout: 10 }), false);
     server.suspend();
@@ -233,14 +234,15 @@ describe('its status', () => {
     const server = await startOn(anyWay, commands);
     const client = await dial(server);
     const threadId = Number(await ask(client, 'thread'));
-    const mine = (): object | undefined => server.status().workers.find((one) => one.threadId === threadId);
+    const mine = () => server.status().workers.find((one) => one.threadId === threadId);
     await eventually(() => {
-      const { bytesRead, heap } = server.status().workers.find((one) => one.threadId === threadId)!;
+      const { bytesRead, heap, delay } = server.status().workers.find((one) => one.threadId === threadId)!;
       // Node 22 can't tell how much heap a worker uses.
-      return bytesRead > 0 && (heap !== null || process.versions.node < '24');
+      return bytesRead > 0 && delay !== null && (heap !== null || process.versions.node < '24');
     });
-    const { utilization, heap, ...rest } = mine() as { utilization: number; heap: number | null };
+    const { utilization, heap, delay, ...rest } = mine()!;
     assert.ok(utilization >= 0 && utilization <= 1);
+    assert.ok(delay !== null && delay.p50 >= 0 && delay.p99 >= delay.p50 && delay.max >= delay.p99);
     assert.ok(heap === null || heap > 1_000_000);
     assert.deepEqual(rest, {
       index: server.status().workers.findIndex((one) => one.threadId === threadId),

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect } from '../../src/net/connect.ts';
 import type { Connection } from '../../src/net/connection.ts';
+import { autoTransport } from '../../src/net/transports.ts';
 import { createServer, serve } from '../../src/server/server.ts';
 import type { Server } from '../../src/server/server.ts';
 import { formatStatus } from '../../src/server/status.ts';
+import { Measures } from '../../src/server/measures.ts';
 import type { ServerStatus } from '../../src/server/status.ts';
 import { Scope } from '../../src/sync/scope.ts';
 import { VirtualClock } from '../../src/sync/virtual-clock.ts';
@@ -160,6 +162,22 @@ describe('the status', () => {
     assert.equal(server.status().uptime, 2_500);
   });
 
+  test('names what carries the bytes: of all endpoints, each once, before the start too', async (t) => {
+    const { transport } = memoryNetwork();
+    const at = (port: number) => ({ port, host: '127.0.0.1' });
+    const listen = [
+      { ...at(1), transport },
+      { ...at(2), transport },
+      { ...at(0), transport: 'node' as const },
+    ];
+    const server = createServer(() => {}, { listen });
+    assert.equal(server.status().transport, 'memory, node');
+    await server.start();
+    t.after(() => server.stop({ grace: 0 }));
+    assert.equal(server.status().transport, 'memory, node');
+    assert.equal(createServer(() => {}, at(0)).status().transport, autoTransport().name);
+  });
+
   test('is a table for people', async () => {
     const { clock, server, client } = await timed();
     await client.write('hello');
@@ -211,6 +229,7 @@ describe('the status', () => {
       state: 'suspended',
       ready: false,
       uptime: 9_000_000,
+      transport: 'node',
       addresses: [],
       shutdownAddress: null,
       active: 3,
@@ -228,6 +247,7 @@ describe('the status', () => {
       troubles: 5,
       refused,
       reasons: { ended: 4, 'timeout-idle': 2, reset: 0 },
+      measures: new Measures().read(),
       connections: [
         {
           id: 9,

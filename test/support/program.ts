@@ -32,7 +32,8 @@ export class Program {
     this.#name = [command, ...args].join(' ');
     this.#child = spawn(command, args, {
       cwd: inCheckout('.'),
-      env: { ...process.env, ...env },
+      // What is told of each connection is of no interest to most tests.
+      env: { PORTSIDE_LOG_LEVEL: 'warn', ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {

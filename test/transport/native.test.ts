@@ -228,7 +228,7 @@ describe('the native core', () => {
       // Slots that are in use have small numbers and generation 0: the fuzz stays clear of those two on purpose, elsewhere everything goes.
       const clear = (slot, gen) => !(Number(slot) >= 0 && Number(slot) < 4 && (Number(gen) | 0) === 0);
       for (let i = 0; i < 20000; i++) {
-        for (const name of ['accept', 'pending', 'want', 'write', 'recv', 'set', 'address', 'release', 'close']) {
+        for (const name of ['accept', 'pending', 'want', 'write', 'recv', 'read', 'set', 'address', 'release', 'close']) {
           const slot = odd(), gen = odd();
           if (clear(slot, gen)) addon[name](slot, gen, odd(), odd());
         }

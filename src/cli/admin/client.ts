@@ -40,13 +40,13 @@ export class AdminClient {
   }
 
   /** Rejects with {@link AdminUnreached} or {@link AdminRefused}. */
-  async get<T>(path: string): Promise<T> {
-    return this.#answer<T>(await this.#ask('GET', path, null));
+  async get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return this.#answer<T>(await this.#ask('GET', path, null, signal));
   }
 
   /** As {@link AdminClient.get}, for an action. */
-  async post<T>(path: string, body: Readonly<Record<string, unknown>> = {}): Promise<T> {
-    return this.#answer<T>(await this.#ask('POST', path, JSON.stringify(body)));
+  async post<T>(path: string, body: Readonly<Record<string, unknown>> = {}, signal?: AbortSignal): Promise<T> {
+    return this.#answer<T>(await this.#ask('POST', path, JSON.stringify(body), signal));
   }
 
   /** What happens from now on, until the server ends it, or the iteration is left. */

@@ -2,6 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { ConnectionJson, LimitsJson, StatusJson } from '../../ops/admin-status.ts';
 import type { AuditEntry } from '../../ops/audit.ts';
+import type { Upgraded } from '../../ops/subject.ts';
 import { count, duration, oneOfWords } from '../flag-values.ts';
 import { addFlags, givenFlags, layerOf } from '../flag.ts';
 import type { FlagGroup } from '../flag.ts';
@@ -61,6 +62,10 @@ export function adminCommands(program: Command, io: CommandIo, exit: (code: numb
     });
   });
   reload.option('--tls', 'certificates only; also where there are no workers');
+  add('upgrade', 'start a new version of the program, which takes over; needs serve --upgradable', async (asking) => {
+    const answer = await asking.client.post<Upgraded>('/api/upgrade');
+    asking.show(answer, ({ pid, before }) => `process ${pid} serves, process ${before} drains\n`);
+  });
   add('resize', 'have so many workers', async ({ client, show }, [text = '']) => {
     const answer = await client.post<{ workers: number }>('/api/resize', { workers: Number(text) });
     show(answer, ({ workers }) => `${counted(workers, 'worker')} ${workers === 1 ? 'serves' : 'serve'}\n`);

@@ -72,13 +72,14 @@ export function connectionsReport(connections: readonly ConnectionJson[], parall
 }
 
 /** `12`, or `0/12` where there are workers. */
-function connectionName({ id, worker }: ConnectionJson): string {
+export function connectionName({ id, worker }: Pick<ConnectionJson, 'id' | 'worker'>): string {
   return worker === null ? `${id}` : `${worker}/${id}`;
 }
 
 /** How far a drain has come: `3 left, 8s to go; 12 closed (idle 10, finished 2)`. */
-export function drainLine({ left, closed, deadline, since: _, ...endings }: DrainProgress): string {
-  const togo = deadline === null ? '' : `, ${howLong(Math.max(0, deadline - Date.now()))} to go`;
+export function drainLine(progress: DrainProgress, now: number = Date.now()): string {
+  const { left, closed, deadline, since: _, ...endings } = progress;
+  const togo = deadline === null ? '' : `, ${howLong(Math.max(0, deadline - now))} to go`;
   return `${left} left${left > 0 ? togo : ''}; ${closed} closed${inBrackets(byKind(endings))}`;
 }
 

@@ -1,6 +1,6 @@
 import { threadId } from 'node:worker_threads';
 import { connect } from '../../net/connect.ts';
-import { autoTransport, transportFor } from '../../net/transports.ts';
+import { autoTransport } from '../../net/transports.ts';
 import type { AutoTransport } from '../../net/transports.ts';
 import { planOf } from '../../parallel/plan.ts';
 import { startParallel } from '../../parallel/start-parallel.ts';
@@ -8,46 +8,26 @@ import { explain } from '../explain.ts';
 import type { Finding } from './finding.ts';
 import { PATIENCE } from './probes.ts';
 
-/** What carries the bytes when nobody says otherwise. */
+/** What carries the bytes when nobody says otherwise, and why. */
 export function transport(
-  auto: AutoTransport = autoTransport(),
+  find: () => AutoTransport = autoTransport,
   named: string | undefined = process.env['PORTSIDE_TRANSPORT'],
 ): Finding {
-  const { name, native } = auto;
-  const reason = native.kind === 'missing' ? native.reason : null;
-  const values = { auto: name, native: native.kind, reason, PORTSIDE_TRANSPORT: named ?? null };
   const means = 'it carries the bytes: node is node:net, native a core in C for Linux';
-  const finding = { id: 'transport', means, values };
-  if (named !== undefined && named !== '' && named !== 'auto') {
-    try {
-      const chosen = transportFor(undefined).name;
-      return { ...finding, state: 'ok', found: `${chosen}, as PORTSIDE_TRANSPORT says; auto is ${name}`, todo: null };
-    } catch (error) {
-      return {
-        ...finding,
-        state: 'bad',
-        found: explain(error, false),
-        todo: 'set PORTSIDE_TRANSPORT to auto, or unset it',
-      };
-    }
-  }
-  switch (native.kind) {
-    case 'taken':
-      return { ...finding, state: 'ok', found: `auto is ${name}`, todo: null };
-    case 'on-request':
-      return {
-        ...finding,
-        state: 'ok',
-        found: `auto is ${name}; the native core loads, and --transport native takes it`,
-        todo: null,
-      };
-    case 'missing':
-      return {
-        ...finding,
-        state: 'note',
-        found: `auto is ${name}; not native: ${native.reason}`,
-        todo: 'nothing is lost but speed; what is missing is told above',
-      };
+  const said = named === undefined || named === '' ? null : named;
+  const finding = { id: 'transport', means };
+  try {
+    const { name, why } = find();
+    const values = { name, why, PORTSIDE_TRANSPORT: said };
+    const found = `${name}: ${why}`;
+    const wished = name === 'native' || said === name;
+    return wished
+      ? { ...finding, state: 'ok', found, todo: null, values }
+      : { ...finding, state: 'note', found, todo: 'nothing is lost but speed; what is missing is told above', values };
+  } catch (error) {
+    const values = { name: null, why: null, PORTSIDE_TRANSPORT: said };
+    const todo = 'set PORTSIDE_TRANSPORT to auto, or unset it';
+    return { ...finding, state: 'bad', found: explain(error, false), todo, values };
   }
 }
 

@@ -279,7 +279,7 @@ export class TcpLink implements Consumer, TcpInputHost {
     this.#publisher?.withdraw(detail);
     this.#subscriber?.withdraw(detail);
     if (this.#reason !== null) this.self.quit(detail ?? this.#loss);
-    else void this.#inside.shut(this.#inside.settings.linger);
+    else this.#inside.shut(this.#inside.settings.linger);
   }
 
   #unclaimed(ms: number): void {

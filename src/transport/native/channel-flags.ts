@@ -22,7 +22,17 @@ export const FLUSH: number = 1 << 12;
 /** The slot is gone; `close` is owed or told. */
 export const DONE: number = 1 << 13;
 export const RELEASED: number = 1 << 14;
+/** It keeps the process alive. */
+export const HOLDS: number = 1 << 15;
+/** How large its reads are: two bits, see `own-read.ts`. */
+export const LEVEL_AT: number = 16;
+export const LEVEL: number = 3 << LEVEL_AT;
 export const GONE: number = DONE | RELEASED;
 export const MUTE: number = GONE | FLUSH | SHUT | WRITE_FAILED;
 /** While any of these is set, what arrives isn't told at once. */
 export const HELD: number = GONE | FLUSH | LATE | WRITE_FAILED;
+
+/** Whether a channel that is not over keeps the process alive: as long as something can come of it. `output`: some is not with the kernel. */
+export function holds(flags: number, output: boolean): boolean {
+  return (flags & (RELEASED | UNREF)) === 0 && (output || (flags & (FLOW | END_TOLD)) === FLOW);
+}

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { formatAddress } from '../address.ts';
 import type { Address } from '../address.ts';
 import { deafSink } from '../contract.ts';
-import type { Channel, ChannelEnd, Released, Sink, SocketOption } from '../contract.ts';
+import type { Channel, ChannelEnd, Released, SocketOption } from '../contract.ts';
 import { rethrowSoon } from '../../sync/rethrow.ts';
 import {
   ASKED,
@@ -13,7 +13,7 @@ import {
   FLOW,
   FLUSH,
   GONE,
-  HELD,
+  HOLDS,
   LATE,
   MUTE,
   READS,
@@ -23,6 +23,7 @@ import {
   SHUT_GIVEN,
   UNREF,
   WRITE_FAILED,
+  holds,
 } from './channel-flags.ts';
 import { failedEnd } from './failure.ts';
 import {
@@ -31,8 +32,6 @@ import {
   OP_CLOSE,
   OP_CLOSE_FLUSHED,
   OP_NONE,
-  OP_READ_OFF,
-  OP_READ_ON,
   OP_RESET,
   OP_SHUTDOWN,
   STATE_ENDED,
@@ -42,29 +41,14 @@ import {
 import type { ChannelEvents, NativeLoop, Task } from './loop.ts';
 import { enclose } from './letter.ts';
 import { addressOf, UNKNOWN } from './peer.ts';
-import { Output } from './output.ts';
+import { Reader } from './reader.ts';
 import type { Parcel } from '../passage.ts';
 import { setOption } from './socket-option.ts';
 
 const { EBUSY } = constants.errno;
-/** A dead connection has no more to read than a receive buffer; this bounds one that is not dead. */
-const READS_OUT = 256;
-const READ_OUT = 65536;
-
-/** What waits for flow to be on, or for a fresh stack. */
-interface Late {
-  unread: Uint8Array[];
-  end: boolean;
-  /** errno, or 0. */
-  readError: number;
-  close: ChannelEnd | null;
-}
 
 /** A connection of the native core. */
-export class NativeChannel extends Output implements Channel, ChannelEvents, Task {
-  sink: Sink = deafSink;
-  #flags = 0;
-  #late: Late | null = null;
+export class NativeChannel extends Reader implements Channel, ChannelEvents, Task {
   #local: Address | null = null;
   /** An IPv4 address that nobody asked for yet is a number: 32 bits of host in network order, 16 of port. */
   #remote: Address | number;
@@ -75,25 +59,11 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     // A result that waits may be for the channel that had the slot before.
     loop.apply();
     loop.channels[slot] = this;
-    loop.ref();
-  }
-
-  /** Makes a new channel the one that another has been: with what was read of it, and in the state (`STATE_…`) that it was in. */
-  resume(unread: readonly Uint8Array[], state: number): this {
-    const ended = (state & STATE_ENDED) !== 0;
-    if (unread.length > 0 || ended) {
-      const late = this.#lateness();
-      late.unread.push(...unread);
-      late.end = ended;
-      this.#flags |= ended ? LATE | END_SEEN : LATE;
-    }
-    if ((state & STATE_SHUT) !== 0) this.#flags |= SHUT | SHUT_GIVEN | SHUT_DONE;
-    return this;
   }
 
   get local(): Address {
     if (this.#local !== null) return this.#local;
-    if ((this.#flags & GONE) === 0) this.#local = this.loop.address(this.slot, this.gen, false);
+    if ((this.flags & GONE) === 0) this.#local = this.loop.address(this.slot, this.gen, false);
     return this.#local ?? UNKNOWN;
   }
 
@@ -103,60 +73,61 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
   }
 
   get closed(): boolean {
-    return (this.#flags & GONE) !== 0;
+    return (this.flags & GONE) !== 0;
   }
 
   flow(on: boolean): void {
-    const flags = this.#flags;
+    const flags = this.flags;
     if ((flags & (GONE | FLUSH)) !== 0) return;
-    if (!on) {
-      this.#flags = flags & ~FLOW;
-      return;
-    }
-    if ((flags & FLOW) !== 0) return;
-    this.#flags = flags | FLOW;
-    if ((flags & (LATE | WRITE_FAILED)) !== 0) this.#defer();
-    else this.#read();
+    if (on === ((flags & FLOW) !== 0)) return;
+    this.flags = flags ^ FLOW;
+    this.hold();
+    if (!on) return;
+    if ((flags & (LATE | WRITE_FAILED)) !== 0) this.defer();
+    else this.read();
   }
 
   send(bytes: Uint8Array): number {
-    if ((this.#flags & MUTE) !== 0) return 0;
+    if ((this.flags & MUTE) !== 0) return 0;
     if (bytes.length > 0) this.put(bytes);
+    if ((this.flags & HOLDS) === 0) this.hold();
     return this.queued;
   }
 
   sendAll(chunks: readonly Uint8Array[]): number {
-    if ((this.#flags & MUTE) !== 0) return 0;
+    if ((this.flags & MUTE) !== 0) return 0;
     for (const bytes of chunks) if (bytes.length > 0) this.put(bytes);
+    if ((this.flags & HOLDS) === 0) this.hold();
     return this.queued;
   }
 
   wantWritable(): void {
-    if ((this.#flags & (GONE | FLUSH | ASKED | WRITE_FAILED)) !== 0) return;
-    this.#flags |= ASKED;
-    if (this.rest === 0 && this.backlog === null) this.#defer();
+    if ((this.flags & (GONE | FLUSH | ASKED | WRITE_FAILED)) !== 0) return;
+    this.flags |= ASKED;
+    if (this.rest === 0 && this.backlog === null) this.defer();
   }
 
   shutdown(): void {
-    if ((this.#flags & MUTE) !== 0) return;
-    this.#flags |= SHUT;
+    if ((this.flags & MUTE) !== 0) return;
+    this.flags |= SHUT;
     this.#finishOutput();
   }
 
   destroy(how: 'flush' | 'drop' | 'reset'): void {
-    const flags = this.#flags;
+    const flags = this.flags;
     if ((flags & GONE) !== 0) return;
     if (how === 'flush') {
       if ((flags & FLUSH) !== 0) return;
-      this.#flags = (flags & ~(FLOW | ASKED)) | FLUSH;
-      if ((flags & WRITE_FAILED) !== 0) this.#defer();
+      this.flags = (flags & ~(FLOW | ASKED)) | FLUSH;
+      this.hold();
+      if ((flags & WRITE_FAILED) !== 0) this.defer();
       else this.#finishOutput();
       return;
     }
-    if (how === 'reset') return this.#done({ kind: 'aborted' }, OP_RESET);
+    if (how === 'reset') return this.done({ kind: 'aborted' }, OP_RESET);
     // What is merely gathered is not held up by the kernel: it leaves, and is not lost.
     if (this.queued > 0) this.loop.flush();
-    this.#done({ kind: 'dropped', unsent: this.queued }, OP_CLOSE);
+    this.done({ kind: 'dropped', unsent: this.queued }, OP_CLOSE);
   }
 
   release(): Released | null {
@@ -180,7 +151,7 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     let state = this.tuning;
     let unread: Uint8Array | undefined;
     // Of most channels that are given nothing was ever read.
-    if (parcel !== undefined || this.letter !== null || this.#late !== null || (this.#flags & (READS | SHUT)) !== 0) {
+    if (parcel !== undefined || this.letter !== null || this.late !== null || (this.flags & (READS | SHUT)) !== 0) {
       const pieces: Uint8Array[] = parcel === undefined ? [] : [...parcel.unread];
       state = this.#parting(pieces);
       if (state < 0) return -EBUSY;
@@ -196,91 +167,59 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
   }
 
   set(option: SocketOption): void {
-    if ((this.#flags & GONE) === 0) setOption(this.loop.addon, this.slot, this.gen, option);
+    if ((this.flags & GONE) === 0) setOption(this.loop.addon, this.slot, this.gen, option);
   }
 
   ref(on: boolean): void {
-    if ((this.#flags & GONE) !== 0 || on === ((this.#flags & UNREF) === 0)) return;
-    this.#flags ^= UNREF;
-    if (on) this.loop.ref();
-    else this.loop.unref();
-  }
-
-  onData(at: number, length: number): void {
-    if ((this.#flags & (HELD | FLOW)) === FLOW) {
-      try {
-        this.sink.data(this.loop.view(at, length), true);
-      } catch (error) {
-        rethrowSoon(error);
-      }
-      return;
-    }
-    if ((this.#flags & (GONE | FLUSH)) !== 0) return;
-    this.#lateness().unread.push(this.loop.copy(at, length));
-    this.#flags |= LATE;
-    // Only now that it costs something is the core told to stop.
-    if ((this.#flags & FLOW) === 0) this.#unread();
-  }
-
-  onEnd(): void {
-    this.#flags |= END_SEEN;
-    if ((this.#flags & (HELD | FLOW)) === FLOW) return this.#tellEnd();
-    if ((this.#flags & (GONE | FLUSH)) !== 0) return;
-    this.#lateness().end = true;
-    this.#flags |= LATE;
-  }
-
-  onReadError(errno: number): void {
-    if ((this.#flags & (HELD | FLOW)) === FLOW) return this.#fail('read', errno);
-    if ((this.#flags & (GONE | FLUSH)) !== 0) return;
-    this.#lateness().readError = errno;
-    this.#flags |= LATE;
+    if ((this.flags & GONE) !== 0 || on === ((this.flags & UNREF) === 0)) return;
+    this.flags ^= UNREF;
+    this.hold();
   }
 
   onWriteError(errno: number): void {
-    this.#flags = (this.#flags | WRITE_FAILED) & ~ASKED;
+    this.flags = (this.flags | WRITE_FAILED) & ~ASKED;
     this.forget();
     this.writeFailed = errno;
-    this.#defer();
+    this.defer();
   }
 
   onRest(bytes: number): void {
     // The flush that left a rest has taken what was gathered.
     this.rest = bytes;
-    if (bytes > 0) return;
-    if (this.backlog !== null) this.pump();
-    if (this.rest > 0 || this.backlog !== null || (this.#flags & WRITE_FAILED) !== 0) return;
-    if ((this.#flags & ASKED) !== 0) this.#defer();
+    if (bytes === 0 && this.backlog !== null) this.pump();
+    this.hold();
+    if (this.rest > 0 || this.backlog !== null || (this.flags & WRITE_FAILED) !== 0) return;
+    if ((this.flags & ASKED) !== 0) this.defer();
     this.#finishOutput();
   }
 
   onShut(): void {
-    this.#flags |= SHUT_DONE;
-    if ((this.#flags & END_TOLD) !== 0) this.#done({ kind: 'ended' }, OP_CLOSE);
+    this.flags |= SHUT_DONE;
+    if ((this.flags & END_TOLD) !== 0) this.done({ kind: 'ended' }, OP_CLOSE);
   }
 
   onClosed(): void {
-    this.#done({ kind: (this.#flags & FLUSH) !== 0 ? 'closed' : 'ended' }, OP_NONE);
+    this.done({ kind: (this.flags & FLUSH) !== 0 ? 'closed' : 'ended' }, OP_NONE);
   }
 
   /** What was deferred, from a fresh stack. */
   run(): void {
-    this.#flags &= ~DEFERRED;
-    const late = this.#late;
-    if ((this.#flags & DONE) !== 0) return this.#tellClose();
-    if ((this.#flags & RELEASED) !== 0) return;
-    if (late !== null && (this.#flags & LATE) !== 0) this.#tellLate(late);
+    this.flags &= ~DEFERRED;
+    const late = this.late;
+    if ((this.flags & DONE) !== 0) return this.#tellClose();
+    if ((this.flags & RELEASED) !== 0) return;
+    if (late !== null && (this.flags & LATE) !== 0) this.tellLate(late);
     if (this.writeFailed !== 0) {
-      if ((this.#flags & (FLOW | LATE | END_SEEN | GONE | FLUSH)) === FLOW) this.#readOut();
-      return this.#fail('write', this.writeFailed);
+      if ((this.flags & (FLOW | LATE | END_SEEN | GONE | FLUSH)) === FLOW) this.readOut();
+      return this.fail('write', this.writeFailed);
     }
-    if ((this.#flags & (ASKED | GONE)) !== ASKED) return;
+    if ((this.flags & (ASKED | GONE)) !== ASKED) return;
     if (this.queued > 0) {
       // More was gathered in this very turn; it leaves before the next one.
-      if (this.rest === 0 && this.backlog === null) this.#defer();
+      if (this.rest === 0 && this.backlog === null) this.defer();
       return;
     }
-    this.#flags &= ~ASKED;
+    this.flags &= ~ASKED;
     try {
       this.sink.writable();
     } catch (error) {
@@ -290,113 +229,53 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
 
   /** Once nothing but what the core has is before it, tells the core how the output ends. */
   #finishOutput(): void {
-    const flags = this.#flags;
+    const flags = this.flags;
     if (this.backlog !== null || (flags & WRITE_FAILED) !== 0) return;
     if ((flags & FLUSH) !== 0) {
-      this.loop.control(this.slot, this.gen, OP_CLOSE_FLUSHED);
+      if (this.queued === 0) this.done({ kind: 'closed' }, OP_CLOSE);
+      else this.loop.control(this.slot, this.gen, OP_CLOSE_FLUSHED);
     } else if ((flags & (SHUT | SHUT_GIVEN)) === SHUT) {
-      this.#flags |= SHUT_GIVEN;
+      this.flags |= SHUT_GIVEN;
       // After the peer's end a close is a FIN too, and saves a call.
       const last = (flags & (END_TOLD | ASKED)) === END_TOLD;
-      this.loop.control(this.slot, this.gen, last ? OP_CLOSE_FLUSHED : OP_SHUTDOWN);
+      if (last && this.queued === 0) this.done({ kind: 'ended' }, OP_CLOSE);
+      else this.loop.control(this.slot, this.gen, last ? OP_CLOSE_FLUSHED : OP_SHUTDOWN);
     }
   }
 
-  #read(): void {
-    if ((this.#flags & (READS | END_SEEN)) !== 0) return;
-    this.#flags |= READS;
-    this.loop.control(this.slot, this.gen, OP_READ_ON);
-  }
-
-  #unread(): void {
-    if ((this.#flags & READS) === 0) return;
-    this.#flags &= ~READS;
-    this.loop.control(this.slot, this.gen, OP_READ_OFF);
-  }
-
-  #lateness(): Late {
-    this.#late ??= { unread: [], end: false, readError: 0, close: null };
-    return this.#late;
-  }
-
-  #tellLate(late: Late): void {
-    let chunk: Uint8Array | undefined;
-    while ((this.#flags & (FLOW | GONE | FLUSH)) === FLOW && (chunk = late.unread.shift()) !== undefined) {
-      try {
-        this.sink.data(chunk, false);
-      } catch (error) {
-        rethrowSoon(error);
-      }
-    }
-    if ((this.#flags & (FLOW | GONE | FLUSH)) !== FLOW) return;
-    this.#flags &= ~LATE;
-    if (late.end) {
-      late.end = false;
-      this.#tellEnd();
-      if ((this.#flags & (FLOW | GONE | FLUSH)) !== FLOW && late.readError !== 0) this.#flags |= LATE;
-    }
-    if ((this.#flags & (FLOW | GONE | FLUSH | LATE)) !== FLOW) return;
-    if (late.readError !== 0) this.#fail('read', late.readError);
-    else if ((this.#flags & WRITE_FAILED) === 0) this.#read();
-  }
-
-  /** After a failed write, what had arrived before it. */
-  #readOut(): void {
-    for (let reads = 0; reads < READS_OUT; reads++) {
-      const into = new Uint8Array(READ_OUT);
-      const count = this.loop.addon.recv(this.slot, this.gen, into);
-      if (count <= 0) return;
-      try {
-        this.sink.data(into.subarray(0, count), false);
-      } catch (error) {
-        rethrowSoon(error);
-      }
-      if ((this.#flags & (FLOW | GONE | FLUSH)) !== FLOW) return;
-    }
-  }
-
-  /** Called from a fresh stack only. */
-  #tellEnd(): void {
-    this.#flags |= END_TOLD;
-    try {
-      this.sink.end();
-    } catch (error) {
-      rethrowSoon(error);
-    }
-    if ((this.#flags & SHUT_DONE) !== 0) this.#done({ kind: 'ended' }, OP_CLOSE);
-  }
-
-  #fail(op: string, errno: number): void {
-    if ((this.#flags & GONE) !== 0) return;
-    this.#done(failedEnd(op, errno, formatAddress(this.remote)), OP_CLOSE);
+  protected fail(op: string, errno: number): void {
+    if ((this.flags & GONE) !== 0) return;
+    this.done(failedEnd(op, errno, formatAddress(this.remote)), OP_CLOSE);
   }
 
   /** The channel is over: the slot goes, `close` is told from a fresh stack. */
-  #done(end: ChannelEnd, op: number): void {
-    if ((this.#flags & GONE) !== 0) return;
+  protected done(end: ChannelEnd, op: number): void {
+    if ((this.flags & GONE) !== 0) return;
     if (op !== OP_NONE) this.loop.control(this.slot, this.gen, op);
     // Making room for the operation may have brought another end.
-    if ((this.#flags & GONE) !== 0) return;
+    if ((this.flags & GONE) !== 0) return;
     this.#detach(DONE);
-    const late = this.#lateness();
+    const late = this.lateness();
     late.unread = [];
     late.close = end;
-    this.#defer();
+    if ((this.flags & DEFERRED) !== 0) return;
+    this.flags |= DEFERRED;
+    this.loop.last(this);
   }
 
   /** Whether it can be given away as far as its output goes. */
   #quiet(): boolean {
-    if ((this.#flags & (GONE | FLUSH | WRITE_FAILED)) !== 0) return false;
+    if ((this.flags & (GONE | FLUSH | WRITE_FAILED)) !== 0) return false;
     const { loop } = this;
     loop.apply();
-    if (this.queued > 0 || (this.#flags & (SHUT | SHUT_DONE)) === SHUT) loop.flush();
-    const flags = this.#flags;
+    if (this.queued > 0 || (this.flags & (SHUT | SHUT_DONE)) === SHUT) loop.flush();
+    const flags = this.flags;
     return this.queued === 0 && (flags & (GONE | WRITE_FAILED)) === 0 && (flags & (SHUT | SHUT_DONE)) !== SHUT;
   }
 
   /** What was read and not told, and the state that it is in; negative when reading has failed. */
   #parting(unread: Uint8Array[]): number {
-    const late = this.#late;
+    const late = this.late;
     if (late !== null) {
       if (late.readError !== 0) return -1;
       for (const piece of late.unread) unread.push(piece);
@@ -404,8 +283,8 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     const last = this.loop.rest(this.slot, this.gen, unread);
     if (last === EV_READ_ERROR) return -1;
     return (
-      (last === EV_END || (this.#flags & END_SEEN) !== 0 ? STATE_ENDED : 0) |
-      ((this.#flags & SHUT) !== 0 ? STATE_SHUT : 0) |
+      (last === EV_END || (this.flags & END_SEEN) !== 0 ? STATE_ENDED : 0) |
+      ((this.flags & SHUT) !== 0 ? STATE_SHUT : 0) |
       (unread.length > 0 ? STATE_UNREAD : 0) |
       this.tuning
     );
@@ -413,22 +292,22 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
 
   #released(): void {
     this.#detach(RELEASED);
-    this.#late = null;
+    this.late = null;
     this.sink = deafSink;
-    if ((this.#flags & UNREF) === 0) this.loop.unref();
+    this.hold();
   }
 
   #detach(how: number): void {
-    this.#flags = (this.#flags & ~(FLOW | ASKED | LATE)) | how;
+    this.flags = (this.flags & ~(FLOW | ASKED | LATE)) | how;
     this.forget();
     if (this.loop.channels[this.slot] === this) this.loop.channels[this.slot] = undefined;
   }
 
   #tellClose(): void {
-    const end = this.#late?.close ?? null;
+    const end = this.late?.close ?? null;
     if (end === null) return;
-    this.#late = null;
-    if ((this.#flags & UNREF) === 0) this.loop.unref();
+    this.late = null;
+    this.hold();
     try {
       this.sink.close(end);
     } catch (error) {
@@ -436,9 +315,19 @@ export class NativeChannel extends Output implements Channel, ChannelEvents, Tas
     }
   }
 
-  #defer(): void {
-    if ((this.#flags & DEFERRED) !== 0) return;
-    this.#flags |= DEFERRED;
+  /** Keeps the process alive, or lets it end. */
+  protected hold(): void {
+    const flags = this.flags;
+    const on = (flags & DONE) === 0 && holds(flags, this.rest > 0 || this.backlog !== null);
+    if (on === ((flags & HOLDS) !== 0)) return;
+    this.flags ^= HOLDS;
+    if (on) this.loop.ref();
+    else this.loop.unref();
+  }
+
+  protected defer(): void {
+    if ((this.flags & DEFERRED) !== 0) return;
+    this.flags |= DEFERRED;
     this.loop.defer(this);
   }
 }

@@ -2,7 +2,7 @@
  * The memory that JavaScript and the C core share. It mirrors the enums of `native/portside.h`; change both, and LAYOUT in
  * both, so that a binary of another build is not loaded.
  */
-export const LAYOUT = 3;
+export const LAYOUT = 4;
 export const ARENA_BYTES = 262144;
 /** Operations that fit before a flush. */
 export const OPS = 4096;
@@ -14,6 +14,7 @@ export const TUPLE_INTS = 5;
 export const OP_NONE = 0;
 export const OP_ARENA = 1;
 export const OP_SLAB = 2;
+/** With 1 in place of the offset the core only tells that there is something, and JavaScript reads it. */
 export const OP_READ_ON = 3;
 export const OP_READ_OFF = 4;
 export const OP_SHUTDOWN = 5;
@@ -28,8 +29,9 @@ export const EV_WRITE_ERROR = 4;
 export const EV_REST = 5;
 export const EV_SHUT = 6;
 export const EV_CLOSED = 7;
-export const EV_ACCEPT = 8;
-export const EV_CONNECT = 9;
+export const EV_READABLE = 8;
+export const EV_ACCEPT = 9;
+export const EV_CONNECT = 10;
 
 export const CTL_OPS = 0;
 export const CTL_ARENA = 1;
@@ -92,6 +94,8 @@ export interface Addon {
   dial(kind: number, host: string, port: number, localHost: string | undefined, localPort: number): number;
   write(slot: number, gen: number, bytes: Uint8Array, from: number): number;
   recv(slot: number, gen: number, into: Uint8Array): number;
+  /** Reads once, as the core does itself where it is not told to leave that to JavaScript; 0 at the end. */
+  read(slot: number, gen: number, into: Uint8Array): number;
   set(slot: number, gen: number, option: number, value: number): number;
   /** Puts what the kernel has of `struct tcp_info` into the bytes. */
   info(slot: number, gen: number, into: Uint8Array): number;

@@ -9,6 +9,7 @@ import {
   CTL_EVENTS,
   CTL_FAMILY,
   CTL_HOST,
+  CTL_ID,
   CTL_OPS,
   CTL_PATH,
   CTL_PORT,
@@ -19,6 +20,7 @@ import {
   EV_CONNECT,
   EV_DATA,
   EV_END,
+  EV_READABLE,
   EV_READ_ERROR,
   EV_REST,
   EV_SHUT,
@@ -29,11 +31,17 @@ import {
 } from './layout.ts';
 import type { Addon } from './layout.ts';
 import { loadNative } from './load.ts';
+import { ownBytes } from '../own-bytes.ts';
+
+/** Up to so many bytes a loop is faster than a call. */
+const FEW = 16;
 
 /** What the core tells a channel. None of these is called inside a call of the contract, except those marked. */
 export interface ChannelEvents {
   readonly gen: number;
   onData(at: number, length: number): void;
+  /** There is something to read by itself; 1: the peer's end is among it. */
+  onReadable(ended: number): void;
   onEnd(): void;
   onReadError(errno: number): void;
   /** May come inside a send. */
@@ -65,11 +73,16 @@ export class NativeLoop {
   readonly arena: Uint8Array;
   /** What borrowed views are views of. */
   slab: ArrayBuffer;
+  /** Whether somebody was given such a view in this turn. */
+  lent = false;
+  #slabBytes: Buffer;
   readonly channels: (ChannelEvents | undefined)[] = [];
   readonly sockets: Map<number, SocketEvents> = new Map();
+  readonly #id: Float64Array;
   readonly #events: Int32Array;
   readonly #results: Int32Array;
   #deferred: Task[] = [];
+  #over: Task[] = [];
   #refs = 0;
   #inTurn = false;
   /** The event being told, and how many there are. */
@@ -81,9 +94,11 @@ export class NativeLoop {
     if (typeof buffers === 'number') throw failure('open', -buffers);
     this.addon = addon;
     this.ctl = new Int32Array(buffers.ctl);
+    this.#id = new Float64Array(buffers.ctl, CTL_ID * Int32Array.BYTES_PER_ELEMENT, 1);
     this.ops = new Int32Array(buffers.ops);
     this.arena = new Uint8Array(buffers.arena);
     this.slab = buffers.slab;
+    this.#slabBytes = Buffer.from(buffers.slab);
     this.#events = new Int32Array(buffers.events);
     this.#results = new Int32Array(buffers.results);
     // What was sent just before process.exit() still leaves, as it does with node:net.
@@ -96,15 +111,28 @@ export class NativeLoop {
   }
 
   unref(): void {
-    if (--this.#refs === 0) this.addon.ref(0);
+    if (--this.#refs > 0) return;
+    this.addon.ref(0);
+    const { ctl } = this;
+    if ((ctl[CTL_OPS] as number) + (ctl[CTL_DEFERRED] as number) + (ctl[CTL_RESULTS] as number) > 0) this.#visit();
   }
 
   /** Runs the task in a turn of its own, after what is gathered was sent. */
   defer(task: Task): void {
     this.#deferred.push(task);
     this.ctl[CTL_DEFERRED] = 1;
-    // The loop comes by before it sleeps, as long as something keeps it alive.
-    if (this.#refs === 0 && !this.#inTurn) this.addon.wake();
+    if (this.#refs === 0) this.#visit();
+  }
+
+  /** Before it sleeps the loop comes by, as long as something keeps it alive. Where nothing does it comes once more. */
+  #visit(): void {
+    if (!this.#inTurn) this.addon.wake();
+  }
+
+  /** Runs the task at the end of the present turn, or, outside of one, as {@link NativeLoop.defer} does. */
+  last(task: Task): void {
+    if (this.#inTurn) this.#over.push(task);
+    else this.defer(task);
   }
 
   /** Sends what is gathered, and applies what came of it. Calls no sink. */
@@ -141,13 +169,14 @@ export class NativeLoop {
     ops[base + 4] = length;
     ops[base + 5] = 0;
     ctl[CTL_OPS] = index + 1;
+    if (index === 0 && this.#refs === 0) this.#visit();
     return index;
   }
 
   /** Gathers an operation without bytes. */
-  control(slot: number, gen: number, code: number): void {
+  control(slot: number, gen: number, code: number, value = 0): void {
     this.room(0);
-    this.push(slot, gen, code, 0, 0);
+    this.push(slot, gen, code, value, 0);
   }
 
   /**
@@ -168,18 +197,30 @@ export class NativeLoop {
 
   /** Bytes of the slab as a view that is good until the next turn. */
   view(at: number, length: number): Uint8Array {
-    try {
-      return new Uint8Array(this.slab, at, length);
-    } catch {
-      // Somebody has transferred it away. Its memory is the core's all the same.
-      this.slab = this.addon.slab();
-      return new Uint8Array(this.slab, at, length);
-    }
+    if (this.#slabBytes.length === 0) this.#slabAnew();
+    this.lent = true;
+    return new Uint8Array(this.slab, at, length);
   }
 
-  /** Bytes of the slab, copied. */
+  /** Bytes of the slab, copied into memory that is the taker's for ever. */
   copy(at: number, length: number): Uint8Array {
-    return this.view(at, length).slice();
+    if (this.#slabBytes.length === 0) this.#slabAnew();
+    const from = this.#slabBytes;
+    const bytes = ownBytes(length);
+    if (length > FEW) from.copy(bytes, 0, at, at + length);
+    else for (let i = 0; i < length; i++) bytes[i] = from[at + i] as number;
+    return bytes;
+  }
+
+  /** Somebody has transferred it away. Its memory is the core's all the same. */
+  #slabAnew(): void {
+    this.slab = this.addon.slab();
+    this.#slabBytes = Buffer.from(this.slab);
+  }
+
+  /** The number that the core left in two control words. */
+  idFound(): number {
+    return this.#id[0] as number;
   }
 
   /** The address that the core left in the control words, when it is not a unix one. */
@@ -230,6 +271,7 @@ export class NativeLoop {
   #turn(): void {
     const { ctl } = this;
     this.#inTurn = true;
+    this.lent = false;
     const events = this.#events;
     // It is JavaScript's to write too; what is not there is not told.
     const count = Math.min(ctl[CTL_EVENTS] as number, events.length / TUPLE_INTS);
@@ -248,6 +290,14 @@ export class NativeLoop {
       this.#tell(events, i * TUPLE_INTS);
     }
     this.#count = 0;
+    const over = this.#over;
+    if (over.length > 0) {
+      // Whoever hears of an end may count on its descriptor being closed.
+      this.flush();
+      // Ends that these bring about join the list.
+      for (const task of over) task.run();
+      this.#over = [];
+    }
     this.#inTurn = false;
   }
 
@@ -266,6 +316,9 @@ export class NativeLoop {
     switch (code) {
       case EV_DATA:
         channel.onData(tuples[base + 3] as number, tuples[base + 4] as number);
+        break;
+      case EV_READABLE:
+        channel.onReadable(tuples[base + 3] as number);
         break;
       case EV_END:
         channel.onEnd();

@@ -53,7 +53,7 @@ export abstract class Output extends NativeSocket {
     const loop = this.loop;
     const { length } = bytes;
     if (this.rest > 0 || this.backlog !== null) return this.#keep(bytes);
-    if (bytes.buffer === loop.slab) {
+    if (loop.lent && bytes.buffer === loop.slab) {
       loop.room(0);
       if (this.rest > 0) this.#keep(bytes);
       else if (this.writeFailed === 0) this.#gather(OP_SLAB, bytes.byteOffset, length);

@@ -10,7 +10,7 @@ import type { Parcel, Passage, PassageTicket, Passages, Untaken } from '../passa
 import { NativeAcceptor } from './acceptor.ts';
 import { NativeChannel } from './channel.ts';
 import { failure } from './failure.ts';
-import { CTL_GEN, CTL_ID } from './layout.ts';
+import { CTL_GEN } from './layout.ts';
 import type { NativeLoop, SocketEvents } from './loop.ts';
 import { takenChannel } from './taken.ts';
 
@@ -43,7 +43,7 @@ class NativePassage implements Passage, SocketEvents {
     this.#slot = slot;
     this.gen = loop.ctl[CTL_GEN] as number;
     this.capacity = capacity;
-    const detail = idFound(loop);
+    const detail = loop.idFound();
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const shared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
@@ -98,7 +98,7 @@ class NativePassage implements Passage, SocketEvents {
     for (;;) {
       const slot = loop.addon.untaken(this.#slot, this.gen);
       if (slot === -EAGAIN) break;
-      const id = idFound(loop);
+      const id = loop.idFound();
       untaken.push({ id, channel: slot < 0 ? null : takenChannel(loop, slot, false) });
     }
     this.#ended = true;
@@ -151,14 +151,9 @@ function arrivals(loop: NativeLoop, ticket: PassageTicket, address: Address, ker
 class Arrivals extends NativeAcceptor {
   override take(): Channel | null {
     const channel = super.take();
-    if (channel instanceof NativeChannel) channel.given = idFound(this.loop);
+    if (channel instanceof NativeChannel) channel.given = this.loop.idFound();
     return channel;
   }
-}
-
-/** The number that the core left in two control words. */
-function idFound(loop: NativeLoop): number {
-  return new Float64Array(loop.ctl.buffer, CTL_ID * Int32Array.BYTES_PER_ELEMENT, 1)[0] as number;
 }
 
 /** How connections of the native core move between the threads of a process. */

@@ -15,11 +15,15 @@ export abstract class NativeSocket {
     this.gen = gen;
   }
 
+  /** Whether it is over, though the core may not know it yet. */
+  abstract get closed(): boolean;
+
   userTimeout(milliseconds: number): boolean {
-    return setUserTimeout(this.loop.addon, this.slot, this.gen, milliseconds);
+    return !this.closed && setUserTimeout(this.loop.addon, this.slot, this.gen, milliseconds);
   }
 
   tcpInfo(): TcpInfo | null {
+    if (this.closed) return null;
     const bytes = new Uint8Array(TCP_INFO_BYTES);
     return this.loop.addon.info(this.slot, this.gen, bytes) < 0 ? null : readTcpInfo(bytes);
   }

@@ -123,7 +123,7 @@ function nameOf(target: Exclude<BindTarget, { kind: 'memory' }>): string {
     case 'unix':
       return formatAddress({ family: 'unix', path: target.path });
     case 'fd':
-      return `fd://${target.fd}`;
+      return target.address === undefined ? `fd://${target.fd}` : formatAddress(target.address);
   }
 }
 

@@ -70,8 +70,8 @@ async function listen(target: BindTarget, options: BindOptions): Promise<Accepto
   try {
     await bound(server, listenOptions(target, options));
     const { tuning } = options;
-    const tuned = tuning !== undefined && target.kind === 'tcp' && tuneServer(server, tuning);
-    return new NodeAcceptor(server, boundAddress(server), options.backlog, tuned);
+    const tuned = tuning !== undefined && isTcp(target) && tuneServer(server, tuning);
+    return new NodeAcceptor(server, boundAddress(server, target), options.backlog, tuned);
   } catch (error) {
     server.close();
     throw systemError('listen', error, { local });
@@ -111,10 +111,15 @@ function listenOptions(target: Exclude<BindTarget, { kind: 'memory' }>, options:
   }
 }
 
-function boundAddress(server: Server): Address {
+function isTcp(target: BindTarget): boolean {
+  return target.kind === 'tcp' || (target.kind === 'fd' && target.address !== undefined && 'port' in target.address);
+}
+
+function boundAddress(server: Server, target: BindTarget): Address {
   const address = server.address();
   // Node can't tell the path of a Unix socket that it was given by descriptor.
-  if (address === null || typeof address === 'string') return { family: 'unix', path: address ?? '' };
+  if (address === null) return (target.kind === 'fd' ? target.address : undefined) ?? { family: 'unix', path: '' };
+  if (typeof address === 'string') return { family: 'unix', path: address };
   return tcpAddress(address.address, address.port);
 }
 
@@ -157,7 +162,7 @@ function describe(target: BindTarget): string {
     case 'memory':
       return formatAddress({ family: 'memory', name: target.name });
     case 'fd':
-      return `fd://${target.fd}`;
+      return target.address === undefined ? `fd://${target.fd}` : formatAddress(target.address);
   }
 }
 

@@ -1,7 +1,8 @@
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Address } from '../address.ts';
-import type { Channel, SocketOption } from '../contract.ts';
+import type { Channel, Released, SocketOption } from '../contract.ts';
 import { NativeChannel } from '../native/channel.ts';
 import { NodeChannel } from '../node/channel.ts';
 import { takenBy } from '../node/internals.ts';
@@ -39,12 +40,8 @@ export function carry(channel: Channel, early: readonly Uint8Array[]): Carrier |
   if (!hasSocket(channel)) return channel.closed ? null : new ChannelCarrier(channel, early);
   const { local, remote } = channel;
   let released = channel.release();
-  // A descriptor becomes a socket of Node's.
-  if (released?.kind === 'fd') {
-    const unread = released.unread;
-    released = nodeTransport.adopt({ ...released, unread: [] }).release();
-    if (released !== null) released = { ...released, unread };
-  }
+  // A descriptor becomes a socket of Node's, once for the connection: what TLS reads and writes goes there.
+  if (released?.kind === 'fd') released = socketOf(released);
   if (released?.kind !== 'socket') return null;
   const socket = released.socket as Socket;
   if (released.ended) {
@@ -55,6 +52,18 @@ export function carry(channel: Channel, early: readonly Uint8Array[]): Carrier |
   for (const bytes of [...early, ...released.unread].reverse())
     if (bytes.length > 0) socket.unshift(Buffer.from(bytes));
   return new SocketCarrier(socket, local, remote);
+}
+
+function socketOf(given: Extract<Released, { kind: 'fd' }>): Released | null {
+  let adopted: Channel;
+  try {
+    adopted = nodeTransport.adopt({ ...given, unread: [] });
+  } catch (error) {
+    closeSync(given.fd);
+    throw error;
+  }
+  const released = adopted.release();
+  return released === null ? null : { ...released, unread: given.unread, ended: given.ended };
 }
 
 class SocketCarrier implements Carrier {

@@ -118,7 +118,7 @@ function stolen(view: { readonly buffer: ArrayBufferLike }): ArrayBuffer {
 function operation(known: Known | undefined): void {
   const at = Math.abs(ctl[CTL_OPS]!) % OPS;
   const size = oneOf([0, 1, 100, 5_000, 65_536, -5, 2 ** 30]);
-  const from = oneOf([0, 8, ARENA_BYTES - 1, -1, 2 ** 31 - 1]);
+  const from = oneOf([0, 1, 8, ARENA_BYTES - 1, -1, 2 ** 31 - 1]);
   const next = oneOf([0, 0, at + 1, at, 4_095, -1, 2 ** 31 - 1]);
   ops.set([known?.slot ?? random(300), known?.gen ?? random(3), random(12) - 1, from, size, next], at * OP_INTS);
   ctl[CTL_OPS] = at + 1;
@@ -167,7 +167,7 @@ const moves: readonly (() => void)[] = [
       oneOf([new Uint8Array(200_000), arena, slab, detached]),
       oneOf([0, 9, -1, 2 ** 31 - 1]),
     );
-    addon['recv']!(channel.slot, channel.gen, oneOf([new Uint8Array(100), slab, detached]));
+    addon[oneOf(['recv', 'read'])]!(channel.slot, channel.gen, oneOf([new Uint8Array(100), slab, detached]));
   },
   () => {
     const owner = oneOf(live);
