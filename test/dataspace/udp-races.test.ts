@@ -21,7 +21,7 @@ describe('a socket that is still being bound', () => {
     // Names are looked up by threads, which have other things to do for now.
     let free = 0;
     const work = Array.from({ length: 6 }, async () => {
-      await derive('x', 'y', 200_000, 64, 'sha512');
+      await derive('x', 'y', 500_000, 64, 'sha512');
       free += 1;
     });
     const slow = udpListener(0, { host: 'localhost' });

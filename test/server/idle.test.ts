@@ -213,14 +213,17 @@ onEachNet('what is idle', (net) => {
   });
 
   test('whose handler awaits something else is not, and is closed once it reads again', async () => {
+    const begun = Promise.withResolvers<void>();
     const work = Promise.withResolvers<void>();
     const { server, client } = await served(net, async (conn) => {
       await conn.readLine();
+      begun.resolve();
       await work.promise;
       void conn.write('done\n');
       await conn.readLine();
     });
     void client.write('work\n');
+    await begun.promise;
     const done = drained(server);
     await itsTurn();
     assert.equal(doing(server), 'busy');
