@@ -64,9 +64,10 @@ async function pack(): Promise<string> {
     .map((path) => path.replace(/^\.\//, '').replaceAll('\\', '/'))
     .filter((path) => !packed.has(path));
   const top = [...packed].filter(
-    (path) => !/^(dist|src|prebuilds)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path),
+    (path) =>
+      !/^(dist|src|prebuilds|examples\/systemd)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path),
   );
-  const tests = [...packed].filter((path) => /(^|\/)(test|bench|examples|node_modules|\.ci)\/|\.test\./.test(path));
+  const tests = [...packed].filter((path) => /(^|\/)(test|bench|node_modules|\.ci)\/|\.test\./.test(path));
   const strangers = [...new Set([...top, ...tests])];
   if (missing.length > 0) throw new Error(`the tarball lacks ${missing.join(', ')}`);
   if (strangers.length > 0) throw new Error(`the tarball should not hold ${strangers.join(', ')}`);
@@ -154,21 +155,27 @@ function withoutCompiler(): NodeJS.ProcessEnv {
 /** Serves a TypeScript module of the project and talks to it with nc. */
 async function serve(transport: 'node' | 'native'): Promise<void> {
   const port = await freePort();
+  const admin = `127.0.0.1:${await freePort()}`;
   let output = '';
-  const place = ['--host', '127.0.0.1', '--port', String(port), '--transport', transport];
+  const place = ['--host', '127.0.0.1', '--port', String(port), '--transport', transport, '--admin', admin];
   const args = ['--no-install', name, 'serve', './echo.ts', ...place];
   const server = start('npx', args, ['ignore', 'pipe', 'pipe'], { cwd: project, env: withoutCompiler() });
   for (const stream of [server.stdout, server.stderr])
     stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
   const ended = new Promise<number | null>((resolve) => server.once('close', (code) => resolve(code)));
   try {
-    await until('the server to say that it listens', 30_000, () => output.includes(String(port)));
+    await until('the server to say that it listens', 30_000, () => output.includes(`127.0.0.1:${port}`));
     const reply = execFileSync('nc', ['-N', '127.0.0.1', String(port)], {
       input: 'over the wire\n',
       timeout: 10_000,
       encoding: 'utf8',
     });
     if (reply !== 'over the wire\n') throw new Error(`nc got ${JSON.stringify(reply)}`);
+    // The page, its charts and the format of metrics come from the package and what it depends on.
+    const page = await (await fetch(`http://${admin}/`)).text();
+    const metrics = await (await fetch(`http://${admin}/metrics`)).text();
+    if (!page.includes('uPlot') || !metrics.includes('# TYPE'))
+      throw new Error('the admin endpoint gives no page, or no metrics');
     // To the server alone: the shell between it and npx would die of the signal, and its status hide the server's.
     process.kill(lastDescendant(server.pid ?? 0), 'SIGINT');
     const late = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), 20_000).unref());
@@ -179,7 +186,9 @@ async function serve(transport: 'node' | 'native'): Promise<void> {
   } finally {
     stop(server, 'SIGKILL');
   }
-  console.log(`npx ${name} serve --transport ${transport} answered nc on port ${port}, and ended with 0 on SIGINT`);
+  console.log(
+    `npx ${name} serve --transport ${transport} answered nc on port ${port}, showed its page and metrics, and ended with 0 on SIGINT`,
+  );
 }
 
 /** The command, started by a Node that is too old, says so in a sentence. */
