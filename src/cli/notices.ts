@@ -83,6 +83,7 @@ export class Notices {
     const { addresses, shutdownAddress } = server;
     if (config !== null) this.say(`options from ${config.name}`);
     if (certificate !== null) this.say(certificate.told);
+    if (this.verbose) this.#transport(server);
     const secure = secureAddresses(options, addresses);
     for (const [i, address] of addresses.entries()) {
       const hint = connectHint(address, secure[i] === true, certificate?.file ?? null);
@@ -93,7 +94,6 @@ export class Notices {
       const hint = connectHint(shutdownAddress, false, null)?.replace(/^nc /u, 'nc -z ');
       this.say(`any connection to ${formatAddress(shutdownAddress)} stops it${hint === undefined ? '' : `: ${hint}`}`);
     }
-    if (this.verbose) this.#transport(server);
   }
 
   #transport(server: Listening): void {

@@ -25,7 +25,7 @@ describe('portside.config.ts', () => {
     const { server, port } = await startCommandIn(t, at('.'), ['serve']);
     assert.match(
       server.out,
-      /^started on 1\nportside: options from portside\.config\.ts\nportside: serving \.\/tell\.ts on 127\.0\.0\.1:/u,
+      /^started on 1\nportside: options from portside\.config\.ts\nportside: transport \w+: [^\n]+\nportside: serving \.\/tell\.ts on 127\.0\.0\.1:/u,
     );
     const first = startNc(t, port, '-d');
     await first.until(/#1/u);
@@ -44,7 +44,7 @@ describe('portside.config.ts', () => {
     const { server, port } = await startCommandIn(t, at('.'), words);
     assert.match(
       server.out,
-      /^portside: options from portside\.config\.ts\nportside: serving tell\.ts on 127\.0\.0\.1:\d+;[^\n]*\n$/u,
+      /^portside: options from portside\.config\.ts\nportside: transport \w+: [^\n]+\nportside: serving tell\.ts on 127\.0\.0\.1:\d+;[^\n]*\n$/u,
     );
     for (const number of [1, 2]) await startNc(t, port, '-d').until(new RegExp(`#${number} `, 'u'));
     await startNc(t, port, '-d').exit;
