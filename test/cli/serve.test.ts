@@ -85,7 +85,7 @@ describe('portside serve', () => {
   test('it goes on serving when nobody reads any more what it says', async (t) => {
     const words = [inCheckout('scripts/on-source.ts'), inCheckout('src/cli/bin.ts'), file('moody.ts')];
     const text =
-      '"$0" --import "$1" "$2" serve "$3" -p 0 --shutdown :0 --verbose 2>&1 | { read line; echo "$line"; read line; echo "$line"; }';
+      '"$0" --import "$1" "$2" serve "$3" -p 0 --shutdown :0 --verbose 2>&1 | { for line in 1 2 3; do read line; echo "$line"; done; }';
     const shell = start(t, 'sh', ['-c', text, process.execPath, ...words]);
     const [, port] = await shell.until(/nc 127\.0\.0\.1 (\d+)/u);
     const [, stop = ''] = await shell.until(/stops it: (nc .*)\n/u);
