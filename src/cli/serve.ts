@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Handler } from '../server/handler.ts';
 import { attempt } from './attempt.ts';
+import { freeBuffersAtOnce } from './collector.ts';
 import { configHandler, configModule } from './config-file.ts';
 import type { LoadedConfig } from './config-file.ts';
 import { addFlags } from './flag.ts';
@@ -52,6 +53,7 @@ async function serve(
   io: CommandIo,
   supervised: SupervisedManager | null,
 ): Promise<void> {
+  freeBuffersAtOnce();
   const gathered = await gatherOptions(command, io, { parallel: true });
   const manager = await managerOf(gathered, supervised, new Notices(gathered, io).warn);
   const { config, workers } = gathered;
