@@ -77,7 +77,7 @@ describe('limits over all workers', () => {
       clearInterval(look);
       assert.ok(most <= 5, `${most}`);
       const status = await settled(server, 0);
-      assert.equal(status.accepted, 17);
+      assert.equal(status.accepted, 17, JSON.stringify(status));
     });
 
     test('changed while it runs: fewer wait for those that are in, more let the waiting in', async () => {

@@ -266,16 +266,17 @@ test(
       await stage.now(() => Promise.all(Array.from({ length: count }, () => stage.connect(server))));
       await stage.clock.settle();
       assert.equal(server.status().active, count);
-      const began = performance.now();
+      // Not what other programs take meanwhile.
+      const began = process.cpuUsage();
       play.drain({ spread: 1_000, grace: 2_000 });
       await stage.clock.advance(2_000);
-      const ended = performance.now();
+      const { user, system } = process.cpuUsage(began);
       assert.equal(play.ledger?.connections, count);
-      return ended - began;
+      return (user + system) / 1_000;
     };
     await took(100);
     const few = Math.min(await took(625), await took(625));
-    const many = await took(5_000);
+    const many = Math.min(await took(5_000), await took(5_000));
     assert.ok(many < few * 8 * 4, `625 took ${few} ms and 5,000 took ${many} ms`);
   },
 );

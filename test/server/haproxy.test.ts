@@ -99,6 +99,8 @@ for (const net of system) {
       async (t) => {
         const { server, haproxy } = await behind(t, net, words, {}, [
           '  option tcp-check',
+          // Else a check has the 20 ms until the next.
+          '  timeout check 10s',
           `  ${check}`,
           '  tcp-check send ping\\n',
           '  tcp-check expect string ping',
