@@ -2,6 +2,7 @@
 #include "portside.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -222,11 +223,12 @@ CALL(api_address) {
   BEGIN;
   int32_t slot = integer(&c, 0);
   if (slot_at(l, slot, integer(&c, 1)) == NULL) return number(env, -EBADF);
-  char path[128];
+  char path[128] = {0};
   int32_t done = socket_address(l, slot, integer(&c, 2) > 0, path);
   napi_value result = NULL;
   if (done < 0 || l->ctl[CTL_FAMILY] != 1) return number(env, done);
-  napi_create_string_utf8(env, path, (size_t)l->ctl[CTL_PATH], &result);
+  uint32_t size = (uint32_t)l->ctl[CTL_PATH];
+  napi_create_string_utf8(env, path, size < sizeof path ? size : 0, &result);
   return result;
 }
 
@@ -350,6 +352,22 @@ static void on_exit_of_env(napi_async_cleanup_hook_handle hook, void *data) {
   loop_close(data);
 }
 
+/* keepFreed(bytes, largest): glibc gives memory back to the system when more than that is free at the end of its heap, and takes
+   smaller blocks than `largest` from there (mallopt(3)). For the whole process. */
+CALL(api_keep_freed) {
+#ifdef __GLIBC__
+  Call c = {0};
+  /* It takes no loop, which may not be open. */
+  (void)begin(&c, env, info);
+  int32_t bytes = integer(&c, 0), largest = integer(&c, 1);
+  if (bytes < 0 || largest < 0) return number(env, -EINVAL);
+  return number(env, mallopt(M_MMAP_THRESHOLD, largest) == 1 && mallopt(M_TRIM_THRESHOLD, bytes) == 1 ? 0 : -EINVAL);
+#else
+  (void)info;
+  return number(env, -ENOSYS);
+#endif
+}
+
 /* open(turn) → the shared buffers, once per environment. */
 CALL(api_open) {
   void *data = NULL;
@@ -388,7 +406,8 @@ NAPI_MODULE_INIT() {
              {"write", api_write},     {"recv", api_recv},     {"read", api_read},     {"set", api_set}, {"info", api_info},       {"address", api_address}, {"host", api_host},
              {"release", api_release}, {"adopt", api_adopt},   {"close", api_close},
              {"share", api_share},     {"words", api_words},   {"mailbox", api_mailbox}, {"join", api_join},     {"give", api_give},
-             {"unread", api_unread},   {"untaken", api_untaken}, {"waiting", api_waiting}};
+             {"unread", api_unread},   {"untaken", api_untaken}, {"waiting", api_waiting},
+             {"keepFreed", api_keep_freed}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     napi_value fn;
     if (napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].call, NULL, &fn) != napi_ok) return NULL;

@@ -37,7 +37,7 @@ int uv_idle_stop(uv_idle_t *handle);
 
 /* Everything from here to `CTL_…` is shared with src/transport/native/layout.ts: change both, and LAYOUT in both, so that a
    binary of another build is not loaded. */
-enum { LAYOUT = 4 };
+enum { LAYOUT = 5 };
 enum { SLAB_BYTES = 256 * 1024, ARENA_BYTES = 256 * 1024, PIECE_BYTES = 64 * 1024, LEAST_READ = 16 * 1024 };
 enum { OPS = 4096, OP_INTS = 6, TUPLES = 1024, TUPLE_INTS = 5, RESULTS = 2 * OPS, CTL_INTS = 64 };
 
@@ -117,7 +117,7 @@ typedef struct {
   napi_env env;
   int ep;
   Slot *slots;
-  int32_t nslots, free_slot;
+  int32_t nslots, free_slot, parked_slot; /* `parked_slot`: those that are free once the events are told */
   int32_t *ctl, *ops;
   Tuples events, results, *out; /* `out` is where tuples go now */
   char *slab, *arena;
@@ -150,6 +150,7 @@ Slot *slot_at(Loop *l, int32_t slot, int32_t gen);
 bool slot_ready(Loop *l);
 int32_t slot_new(Loop *l, int fd, int kind);
 void slot_free(Loop *l, int32_t slot, bool close_fd);
+void slots_told(Loop *l);
 void arm(Loop *l, int32_t slot);
 void channel_ready(Loop *l, int32_t slot, uint32_t events);
 void channel_send(Loop *l, int32_t slot, struct iovec *iov, int count);

@@ -199,6 +199,14 @@ export function contendersOf(role: Role, echoProgram: string, layers: boolean): 
   if (role === 'redis') return redisContenders();
   const protocol = ours('protocol', 'portside-protocol.ts', 'protocol handler');
   const borrow = ours('borrow', 'portside-protocol.ts', 'protocol handler that borrows', { BORROW: '1' });
+  const command = ours(
+    'serve',
+    'portside-protocol.ts',
+    'protocol handler, in a process like that of `portside serve`',
+    {
+      AS_COMMAND: '1',
+    },
+  );
   const inner = [
     ...ours('channel', 'portside-channel.ts', 'the transport contract alone'),
     ...ours('bare', 'portside-bare.ts', 'bare connections: accept and `for await`'),
@@ -209,7 +217,7 @@ export function contendersOf(role: Role, echoProgram: string, layers: boolean): 
     ...others(role),
     ...(layers ? inner : []),
     ...protocol,
-    ...(role === 'echo' ? borrow.slice(1) : []),
+    ...(role === 'echo' ? [...borrow.slice(1), ...command.slice(1)] : []),
     ...ours('await', 'portside-await.ts', '`for await` handler'),
     ...(role === 'echo'
       ? [...crowd(), parallel('workers-node', 'node', 'least-busy'), parallel('workers-native', 'native', 'least-busy')]

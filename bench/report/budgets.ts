@@ -24,6 +24,7 @@ const budgets: readonly Budget[] = [
   { what: 'echo 64 B, node backend, callbacks', suite: 'echo-64', who: 'protocol-node', to: BASELINE, most: 1.05 },
   { what: 'echo 64 KiB, borrowed', suite: 'echo-64k', who: 'borrow-native', to: LIMIT, most: 1.2 },
   { what: 'echo 64 KiB, owned', suite: 'echo-64k', who: 'protocol-native', to: BUN, most: 1 },
+  { what: 'the same as `portside serve`', suite: 'echo-64k', who: 'serve-native', to: BUN, most: 1 },
   { what: 'accept, a byte each way, close', suite: 'accept', who: 'protocol-native', to: LIMIT, most: 1.2 },
   { what: 'the same through two workers', suite: 'dispatch', who: 'native-least-busy', to: LIMIT, most: 1.4 },
   { what: 'resident per idle connection, callbacks', suite: 'idle', who: 'protocol-native', most: KB },

@@ -13,6 +13,7 @@ import { addFlags } from './flag.ts';
 import { gatherOptions, wrongUsage } from './gather-options.ts';
 import { quoted } from './hints.ts';
 import type { CommandIo } from './io.ts';
+import { reuseMemory } from './memory.ts';
 import { Notices } from './notices.ts';
 import { runServer } from './run-server.ts';
 import { serverFlags } from './server-flags.ts';
@@ -86,6 +87,7 @@ async function exec(
   supervised: SupervisedManager | null,
 ): Promise<void> {
   const gathered = await gatherOptions(command, io, { defaults: { maxConnections: MOST_PROGRAMS } });
+  reuseMemory(gathered.options.transport);
   const { warn } = new Notices(gathered, io);
   const manager = await managerOf(gathered, supervised, warn);
   const flags = command.opts<ExecFlags>();

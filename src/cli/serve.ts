@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import type { Handler } from '../server/handler.ts';
 import { attempt } from './attempt.ts';
-import { freeBuffersAtOnce } from './collector.ts';
 import { configHandler, configModule } from './config-file.ts';
 import type { LoadedConfig } from './config-file.ts';
 import { addFlags } from './flag.ts';
 import { gatherOptions, wrongUsage } from './gather-options.ts';
 import { handlerPath, loadHandler } from './handler-module.ts';
 import type { CommandIo } from './io.ts';
+import { reuseMemory } from './memory.ts';
 import { Notices } from './notices.ts';
 import { runParallel } from './run-parallel.ts';
 import { runServer } from './run-server.ts';
@@ -53,8 +53,8 @@ async function serve(
   io: CommandIo,
   supervised: SupervisedManager | null,
 ): Promise<void> {
-  freeBuffersAtOnce();
   const gathered = await gatherOptions(command, io, { parallel: true });
+  reuseMemory(gathered.options.transport);
   const manager = await managerOf(gathered, supervised, new Notices(gathered, io).warn);
   const { config, workers } = gathered;
   if (workers === null) {

@@ -2,7 +2,7 @@
  * The memory that JavaScript and the C core share. It mirrors the enums of `native/portside.h`; change both, and LAYOUT in
  * both, so that a binary of another build is not loaded.
  */
-export const LAYOUT = 4;
+export const LAYOUT = 5;
 export const ARENA_BYTES = 262144;
 /** Operations that fit before a flush. */
 export const OPS = 4096;
@@ -128,4 +128,6 @@ export interface Addon {
   untaken(slot: number, gen: number): number;
   /** How many are in a mailbox. */
   waiting(slot: number, gen: number): number;
+  /** Sets, for the process, how much freed memory glibc keeps, and up to which size blocks are taken from it; -ENOSYS with another C library. */
+  keepFreed(bytes: number, largest: number): number;
 }
