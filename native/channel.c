@@ -60,8 +60,20 @@ void slot_free(Loop *l, int32_t slot, bool close_fd) {
     if (close_fd) close(s->fd);
     free(s->rest);
   }
-  *s = (Slot){.fd = l->free_slot, .gen = (s->gen + 1) & INT32_MAX, .kind = FREE};
-  l->free_slot = slot;
+  /* JavaScript knows it by its slot until it has heard of its end, and may take a new one before that in the same batch. */
+  int32_t *list = l->out == &l->events ? &l->parked_slot : &l->free_slot;
+  *s = (Slot){.fd = *list, .gen = (s->gen + 1) & INT32_MAX, .kind = FREE};
+  *list = slot;
+}
+
+/* The events were told: the slots of those that ended among them can be given to others. */
+void slots_told(Loop *l) {
+  while (l->parked_slot >= 0) {
+    int32_t slot = l->parked_slot;
+    l->parked_slot = l->slots[slot].fd;
+    l->slots[slot].fd = l->free_slot;
+    l->free_slot = slot;
+  }
 }
 
 /* Brings epoll's registration in line with what is wanted. */

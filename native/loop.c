@@ -44,7 +44,8 @@ void loop_flush(Loop *l) {
     if (pieces > 0) channel_send(l, slot, iov, pieces);
   }
   l->ctl[CTL_OPS] = l->ctl[CTL_ARENA] = 0;
-  l->ctl[CTL_EPOCH]++;
+  /* It comes round, some hours into a busy day. */
+  l->ctl[CTL_EPOCH] = (int32_t)((uint32_t)l->ctl[CTL_EPOCH] + 1);
   l->out = out;
 }
 
@@ -120,7 +121,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
       else if (s->kind != OUTBOX || mailbox_room(s->box)) emit(l, slot, EV_ACCEPT, 0, 0);
     }
     l->out = &l->results;
-    if (l->ctl[CTL_EVENTS] > 0 && !turn(l)) break;
+    bool told = l->ctl[CTL_EVENTS] <= 0 || turn(l);
+    slots_told(l);
+    if (!told) break;
     settle(l);
   }
   l->busy = false;
@@ -164,7 +167,7 @@ void loop_close(Loop *l) {
 }
 
 int loop_open(Loop *l, uv_loop_t *uv) {
-  l->free_slot = -1;
+  l->free_slot = l->parked_slot = -1;
   l->ep = epoll_create1(EPOLL_CLOEXEC);
   if (l->ep < 0) return -errno;
   l->poll = handle(l, UV_POLL);

@@ -53,7 +53,7 @@ const whole: Readonly<Record<Sanitizer, () => Load>> = {
 const telling: Readonly<Record<Sanitizer, () => Load>> = {
   asan: () => ({
     own: [
-      ...testsIn('transport', /^native(?:-fuzz|-listen|-steady|-passage|-passage-mailbox)?\./u),
+      ...testsIn('transport', /^native(?:-batch|-fuzz|-listen|-steady|-passage|-passage-mailbox)?\./u),
       ...testsIn('conformance', /^native-(?:tcp|unix)/u),
     ],
     shared: [

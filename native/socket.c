@@ -98,11 +98,15 @@ static int failed(int fd) {
   return -error;
 }
 
-/* A descriptor from outside: it has to be a stream socket, and becomes non-blocking and ours. */
-static int check(int fd) {
+/* A descriptor from outside: it has to be a stream socket, and becomes non-blocking and ours. With two slots the second to close
+   would close whatever has the number by then. */
+static int check(Loop *l, int fd) {
   int type = 0;
   socklen_t length = sizeof type;
   if (fd < 0) return -EBADF;
+  for (int32_t i = 0; i < l->nslots; i++) {
+    if (l->slots[i].kind != FREE && l->slots[i].fd == fd) return -EBUSY;
+  }
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
   if (type != SOCK_STREAM) return -ESOCKTNOSUPPORT;
   int flags = fcntl(fd, F_GETFL);
@@ -115,7 +119,7 @@ int32_t socket_listen(Loop *l, int kind, const char *host, size_t size, int32_t 
   socklen_t length = 0;
   int fd = port, bad;
   if (kind == KIND_FD) {
-    bad = check(fd);
+    bad = check(l, fd);
     if (bad < 0) return bad;
     if (listen(fd, backlog) < 0) return -errno;
   } else {
@@ -194,7 +198,7 @@ void dial_ready(Loop *l, int32_t slot) {
 }
 
 int32_t socket_adopt(Loop *l, int fd, bool ended) {
-  int bad = check(fd);
+  int bad = check(l, fd);
   if (bad < 0) return bad;
   int32_t slot = slot_new(l, fd, CHANNEL);
   if (slot < 0) return slot;

@@ -12,7 +12,8 @@ let used = 0;
 /** Memory that is whoever's asked for it, for ever. What is in it at first is somebody's garbage: all of it has to be written over before anybody sees it. */
 export function ownBytes(length: number): Uint8Array {
   if (length > SMALL) return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-  if (used + length > PIECE) {
+  // Older Nodes let `transfer()` take its memory all the same, and leave nothing to carve from.
+  if (used + length > PIECE || piece.byteLength === 0) {
     piece = newPiece();
     used = 0;
   }

@@ -110,6 +110,19 @@ describe('a connection of the native core that keeps what it is given', () => {
     assert.equal(rest.bytes, LARGE);
   });
 
+  promise('makes no turns of the loop while it sends its last and its peer sends on', async () => {
+    const both = await pair();
+    const kept = await warm(both);
+    both.server.send(new Uint8Array(320 * LARGE));
+    assert.ok(both.server.queued > 16 * LARGE);
+    both.server.destroy('flush');
+    both.client.send(new Uint8Array(LARGE));
+    await nextTurn();
+    assert.ok((await leastTurns()) <= 20);
+    both.client.destroy('reset');
+    assert.equal(await kept.over, 'reset');
+  });
+
   promise('hears the end, a reset and a failed write of its peer as others do', async () => {
     for (const how of ['flush', 'reset'] as const) {
       const both = await pair();

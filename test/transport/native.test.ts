@@ -211,6 +211,37 @@ describe('the native core', () => {
     close();
   });
 
+  promise('output whose memory the sender transfers or resizes while it waits harms nothing but itself', async () => {
+    const { client, server, close } = await pair();
+    const resizable = (): Uint8Array<ArrayBuffer> => {
+      const max = { maxByteLength: 200_000 };
+      return new Uint8Array(new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(100_000, max));
+    };
+    const resize = ({ buffer }: Uint8Array, size: number): void =>
+      (buffer as ArrayBuffer & { resize(size: number): void }).resize(size);
+    const pieces = [
+      new Uint8Array(20_000_000),
+      new Uint8Array(1_000),
+      new Uint8Array(30_000),
+      resizable(),
+      resizable(),
+    ];
+    for (const [i, piece] of pieces.entries()) server.send(piece.fill(i + 1));
+    server.send(Buffer.from('the last'));
+    const [, small, large, shrunk, grown] = pieces as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+    for (const piece of [small, large]) steal(piece);
+    resize(shrunk, 10);
+    resize(grown, 200_000);
+    const read = digest(client, true);
+    server.flow(true);
+    const ended = closing(server);
+    server.shutdown();
+    const hash = createHash('sha1').update(pieces[0]!).update(grown.subarray(0, 100_000)).update('the last');
+    assert.equal(await read, hash.digest('hex'));
+    assert.equal(await ended, 'ended');
+    close();
+  });
+
   promise('any numbers from JavaScript are refused or ignored, and other connections live on', async () => {
     const { code, signal, out, err } = await inChild(`${prelude}
       const { addon } = loadNative();
@@ -371,5 +402,18 @@ describe('the native core', () => {
       code: 'ENOTSOCK',
     });
     closeSync(file);
+    // Who gives a descriptor away twice has given away somebody else's the second time.
+    const { client, server, close } = await pair();
+    const released = server.release();
+    assert.ok(released?.kind === 'fd');
+    const adopted = transport.adopt(released);
+    assert.throws(() => transport.adopt(released), { code: 'EBUSY' });
+    await assert.rejects(transport.listen({ kind: 'fd', fd: released.fd }, plainBind), { code: 'EBUSY' });
+    const read = readAll(adopted);
+    client.send(Buffer.from('still here'));
+    const end = readAll(client);
+    client.shutdown();
+    assert.deepEqual([await read, (await end).why], [{ text: 'still here', why: 'ended' }, 'ended']);
+    close();
   });
 });

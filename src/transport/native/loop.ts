@@ -85,6 +85,8 @@ export class NativeLoop {
   #over: Task[] = [];
   #refs = 0;
   #inTurn = false;
+  /** Results that were taken over. */
+  #applied = 0;
   /** The event being told, and how many there are. */
   #at = 0;
   #count = 0;
@@ -145,10 +147,10 @@ export class NativeLoop {
   /** Takes the results of a flush over into the channels. Calls no sink. */
   apply(): void {
     const { ctl } = this;
-    const count = ctl[CTL_RESULTS] as number;
-    if (count === 0) return;
+    // One that needs room flushes, and what comes of that is added: the call within goes on where this one is.
+    while (this.#applied < (ctl[CTL_RESULTS] as number)) this.#tell(this.#results, this.#applied++ * TUPLE_INTS);
+    this.#applied = 0;
     ctl[CTL_RESULTS] = 0;
-    for (let i = 0; i < count; i++) this.#tell(this.#results, i * TUPLE_INTS);
   }
 
   /** Makes sure that an operation with that many bytes of arena can be gathered, by a flush if need be. */

@@ -122,9 +122,12 @@ export abstract class Output extends NativeSocket {
     for (;;) {
       const backlog = this.backlog;
       if (backlog === null) return;
-      const left = backlog.head.length - backlog.from;
-      if (left >= LARGE) {
-        const sent = this.#sendNow(backlog.head, backlog.from);
+      const { head, left } = backlog;
+      if (head === null) {
+        // The sender has transferred it away, and it has no bytes left to send.
+        backlog.taken(left);
+      } else if (left >= LARGE) {
+        const sent = this.#sendNow(head, backlog.from);
         if (this.backlog === null) return;
         backlog.taken(sent);
         if (sent < left) return;
@@ -136,7 +139,7 @@ export abstract class Output extends NativeSocket {
           loop.room(left);
         }
         if (this.rest > 0 || this.backlog === null) return;
-        this.#gatherCopy(backlog.head, backlog.from);
+        this.#gatherCopy(head, backlog.from);
         gathered += left;
         backlog.taken(left);
       }

@@ -83,8 +83,8 @@ export abstract class Reader extends Output {
 
   onReadable(ended: number): void {
     if ((this.flags & (HELD | FLOW)) !== FLOW) {
-      // It stays in the kernel.
-      if ((this.flags & (GONE | FLUSH | FLOW)) === 0) this.#unread();
+      // It stays in the kernel, which tells of it until the core is told to stop.
+      if ((this.flags & (GONE | FLOW)) === 0) this.#unread();
       return;
     }
     const level = (this.flags & LEVEL) >> LEVEL_AT;

@@ -8,6 +8,7 @@ import {
   ARENA_BYTES,
   CTL_ARENA,
   CTL_DEFERRED,
+  CTL_EPOCH,
   CTL_EVENTS,
   CTL_GEN,
   CTL_ID,
@@ -188,7 +189,7 @@ const moves: readonly (() => void)[] = [
   () => operation(one('channel')),
   () => operation(undefined),
   () =>
-    void (ctl[oneOf([CTL_OPS, CTL_ARENA, CTL_EVENTS, CTL_RESULTS, CTL_DEFERRED])] = oneOf([
+    void (ctl[oneOf([CTL_OPS, CTL_ARENA, CTL_EPOCH, CTL_EVENTS, CTL_RESULTS, CTL_DEFERRED])] = oneOf([
       0,
       1,
       4_096,
