@@ -42,7 +42,9 @@ const LONGEST = 65_536;
 
 /** Reads `portside.crt` and `portside.key`. Throws ERR_PORTSIDE_CERTIFICATE when the system does not let it. */
 export async function readPair(folder: string): Promise<FoundPair> {
-  const [cert, key] = await Promise.all([read(certFile(folder)), read(keyFile(folder))]);
+  // One after the other, so that of two that can't be read it is always the same that is told.
+  const cert = await read(certFile(folder));
+  const key = await read(keyFile(folder));
   if (cert === null && key === null) return { kind: 'none' };
   if (cert === null) return { kind: 'damaged', why: `${CERT} was missing` };
   let certificate: X509Certificate;

@@ -113,6 +113,7 @@ export async function untilStill(counts: () => readonly number[]): Promise<void>
 
 /** `portside connect …` at a terminal of its own, by script(1). What is written is typed there, and `out` is what its screen shows. */
 export function startAtTerminal(t: TestContext, ...args: readonly string[]): Program {
-  // A shell between the two would die of the Ctrl-C that the command answers.
-  return start(t, 'script', ['-qefc', `exec ${wordsOf(args).map(quoted).join(' ')}`, '/dev/null']);
+  // A shell between the two would die of the Ctrl-C that the command answers; the user's may be another one, or none.
+  const command = `exec ${wordsOf(args).map(quoted).join(' ')}`;
+  return start(t, 'script', ['-qefc', command, '/dev/null'], { SHELL: '/bin/sh' });
 }

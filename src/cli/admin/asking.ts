@@ -76,8 +76,8 @@ export function askingCommand(
 }
 
 function clientOf(command: Command): AdminClient {
-  const { admin = process.env['PORTSIDE_ADMIN'] ?? DEFAULT_ADMIN, tokenFile } = command.opts<AskingOptions>();
-  const file = tokenFile ?? process.env['PORTSIDE_ADMIN_TOKEN_FILE'];
+  const { admin = fromEnv('PORTSIDE_ADMIN') ?? DEFAULT_ADMIN, tokenFile } = command.opts<AskingOptions>();
+  const file = tokenFile ?? fromEnv('PORTSIDE_ADMIN_TOKEN_FILE');
   let place: AdminPlace;
   try {
     place = adminPlace(admin);
@@ -85,6 +85,12 @@ function clientOf(command: Command): AdminClient {
     return wrongUsage(command, (error as Error).message);
   }
   return new AdminClient(place, file === undefined ? null : readToken(file, '--token-file'));
+}
+
+/** An environment variable; one that is empty is none. */
+function fromEnv(name: string): string | undefined {
+  const value = process.env[name];
+  return value === '' ? undefined : value;
 }
 
 /** What to do about it. */

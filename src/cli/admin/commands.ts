@@ -55,7 +55,7 @@ export function adminCommands(program: Command, io: CommandIo, exit: (code: numb
       show(await client.post<{ reloaded: true }>('/api/tls/reload'), () => 'certificates were read anew\n');
       return;
     }
-    const answer = await client.post<{ workers: number; why: string | null }>('/api/reload');
+    const answer = await client.post<{ workers: number; why: string | null }>('/api/reload', {}, undefined, Infinity);
     show(answer, ({ workers, why }) => {
       const partly = why === null ? '' : `; this could not be seamless: ${why}`;
       return `${counted(workers, 'new worker')} ${workers === 1 ? 'serves' : 'serve'}${partly}\n`;
@@ -63,12 +63,13 @@ export function adminCommands(program: Command, io: CommandIo, exit: (code: numb
   });
   reload.option('--tls', 'certificates only; also where there are no workers');
   add('upgrade', 'start a new version of the program, which takes over; needs serve --upgradable', async (asking) => {
-    const answer = await asking.client.post<Upgraded>('/api/upgrade');
+    const answer = await asking.client.post<Upgraded>('/api/upgrade', {}, undefined, Infinity);
     asking.show(answer, ({ pid, before }) => `process ${pid} serves, process ${before} drains\n`);
   });
   add('resize', 'have so many workers', async ({ client, show }, [text = '']) => {
-    const answer = await client.post<{ workers: number }>('/api/resize', { workers: Number(text) });
-    show(answer, ({ workers }) => `${counted(workers, 'worker')} ${workers === 1 ? 'serves' : 'serve'}\n`);
+    const workers = Number(text);
+    const answer = await client.post<{ workers: number }>('/api/resize', { workers }, undefined, Infinity);
+    show(answer, (now) => `${counted(now.workers, 'worker')} ${now.workers === 1 ? 'serves' : 'serve'}\n`);
   }).argument('<workers>', 'how many', count);
   connectionsCommand(add);
   limitCommand(add);

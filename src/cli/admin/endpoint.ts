@@ -1,5 +1,6 @@
 import { PortsideError } from '../../base/errors.ts';
 import { parseEndpoint } from '../../net/endpoint.ts';
+import { formatAddress, tcpAddress } from '../../transport/address.ts';
 
 /** Where an admin endpoint is looked for when nobody says. */
 export const DEFAULT_ADMIN = '127.0.0.1:7001';
@@ -26,8 +27,9 @@ export function adminPlace(where: string): AdminPlace {
   }
 }
 
-/** `127.0.0.1:7001`, `/run/x.sock` */
+/** `127.0.0.1:7001`, `unix:///run/x.sock` */
 export function placeText(place: AdminPlace): string {
-  if (place.kind === 'unix') return place.path;
-  return `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`;
+  return formatAddress(
+    place.kind === 'unix' ? { family: 'unix', path: place.path } : tcpAddress(place.host, place.port),
+  );
 }

@@ -1,5 +1,8 @@
-/** Rows as lines, each column as wide as its widest cell; those that `right` names are put to the right. */
-export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+import { printable } from '../connect/printable.ts';
+
+/** Rows as lines, each column as wide as its widest cell; those that `right` names are put to the right. What a stranger has said in a cell does not steer the terminal. */
+export function columns(cells: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = cells.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
   const pad = (cell: string, i: number): string =>

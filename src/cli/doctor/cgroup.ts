@@ -1,7 +1,8 @@
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { getHeapStatistics } from 'node:v8';
-import { inBytes, known } from './finding.ts';
+import { howMuch } from '../admin/tables.ts';
+import { known } from './finding.ts';
 import type { Finding } from './finding.ts';
 import { textOf } from './system-files.ts';
 
@@ -98,8 +99,8 @@ export function memory(
 ): Finding {
   const values = { total, limit, heap };
   const most = limit ?? total;
-  const group = limit === null ? (read ? 'no limit' : 'limit unknown') : `a limit of ${inBytes(limit)}`;
-  const found = `${inBytes(total)} in all, ${group}; the heap may grow to ${inBytes(heap)}`;
+  const group = limit === null ? (read ? 'no limit' : 'limit unknown') : `a limit of ${howMuch(limit)}`;
+  const found = `${howMuch(total)} in all, ${group}; the heap may grow to ${howMuch(heap)}`;
   const means = 'whoever goes over the limit is killed without a word; buffers of connections lie beside the heap';
   const finding = { id: 'memory', found, means, values };
   if (heap < most) return { ...finding, state: 'ok', todo: null };

@@ -20,13 +20,3 @@ export type Value = string | number | boolean | null;
 export function known(value: Value): string {
   return value === null ? 'unknown' : String(value);
 }
-
-/** Bytes as people read them: `512 MiB`. */
-export function inBytes(bytes: number): string {
-  let size = bytes;
-  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
-    if (size < 1_024) return `${Number(size.toFixed(1))} ${unit}`;
-    size /= 1_024;
-  }
-  return `${Number(size.toFixed(1))} TiB`;
-}

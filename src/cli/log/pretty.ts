@@ -40,7 +40,7 @@ function nameOf(conn: unknown, worker: unknown, peer: unknown): string {
   return parts.length === 0 ? '' : `${parts.join(' ')} `;
 }
 
-/** `closed after 1.2s: ended; 120 bytes in, 340 out; TLSv1.3 chat.example.org; by 10.0.0.2:4711` */
+/** `closed after 1.2 s: ended; 120 bytes in, 340 out; TLSv1.3 chat.example.org; by 10.0.0.2:4711` */
 function accessText(how: string, line: Fields): string {
   const { reason, detail, duration, bytesRead, bytesWritten, tls, via, to } = line;
   const whom = reason === 'handed-over' ? ` to worker ${said(to)}` : '';

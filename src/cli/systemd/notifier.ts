@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 
 /** Messages that wait to be sent, at most; of what is left out, only the newest counts. */
 const MOST_WAITING = 16;
 /** Milliseconds that one may take: systemd that is busy answers late. */
 const PATIENCE = 10_000;
+/** Milliseconds of the longest timer that Node has. */
+const LONGEST_TIMER = 2_147_483_647;
 
 /** What is told where there is nobody to tell it by. */
 export type Missing = (why: string) => void;
@@ -13,8 +16,8 @@ export type Missing = (why: string) => void;
  * them; the unit needs NotifyAccess=all.
  */
 export class Notifier {
-  /** Every so many milliseconds the service manager wants to hear `WATCHDOG=1`; null: it does not. */
-  readonly watchdog: number | null;
+  /** Milliseconds after which it has to be {@link Notifier.alive} again, half of what the service manager waits; null: nobody wants to know. */
+  readonly beat: number | null;
   readonly #socket: string;
   readonly #missing: Missing;
   readonly #waiting: string[][] = [];
@@ -31,13 +34,14 @@ export class Notifier {
     for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) Reflect.deleteProperty(env, name);
     if (socket === undefined || socket === '') return null;
     const ours = whose === undefined || Number(whose) === pid;
-    const watchdog = ours && /^[1-9]\d{0,15}$/u.test(usec ?? '') ? Number(usec) / 1_000 : null;
-    return new Notifier(socket, watchdog, missing);
+    const watched = ours && /^[1-9]\d{0,15}$/u.test(usec ?? '');
+    const beat = watched ? Math.min(LONGEST_TIMER, Math.max(1, Math.floor(Number(usec) / 2_000))) : null;
+    return new Notifier(socket, beat, missing);
   }
 
-  private constructor(socket: string, watchdog: number | null, missing: Missing) {
+  private constructor(socket: string, beat: number | null, missing: Missing) {
     this.#socket = socket;
-    this.watchdog = watchdog;
+    this.beat = beat;
     this.#missing = missing;
   }
 
@@ -91,12 +95,19 @@ export class Notifier {
 /** Null when it was sent, else why not. */
 function sent(socket: string, words: readonly string[]): Promise<string | null> {
   return new Promise((resolve) => {
-    const child = spawn('systemd-notify', [...words], {
-      env: { PATH: process.env['PATH'], NOTIFY_SOCKET: socket },
-      stdio: 'ignore',
-      timeout: PATIENCE,
-      killSignal: 'SIGKILL',
-    });
+    let child: ChildProcess;
+    try {
+      child = spawn('systemd-notify', [...words], {
+        env: { PATH: process.env['PATH'], NOTIFY_SOCKET: socket },
+        stdio: 'ignore',
+        timeout: PATIENCE,
+        killSignal: 'SIGKILL',
+      });
+    } catch (error) {
+      // ENOMEM and the like, which Node throws. Those who are served have nothing to do with it.
+      resolve(error instanceof Error ? error.message : String(error));
+      return;
+    }
     child.on('error', (error: NodeJS.ErrnoException) =>
       resolve(error.code === 'ENOENT' ? 'there is no systemd-notify here' : error.message),
     );

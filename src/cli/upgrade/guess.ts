@@ -21,8 +21,8 @@ export interface Guess {
   readonly sockets: readonly SocketRequest[];
 }
 
-/** Reads the flags that matter to a supervisor, and passes over all others. */
-export function guessFrom(args: readonly string[]): Guess {
+/** Reads the flags that matter to a supervisor, and passes over all others. `env`: where one of them may be as well. */
+export function guessFrom(args: readonly string[], env: NodeJS.ProcessEnv = {}): Guess {
   const { values } = parseArgs({
     args: [...args],
     strict: false,
@@ -45,7 +45,7 @@ export function guessFrom(args: readonly string[]): Guess {
   const time = parseDuration(text('upgrade-timeout') ?? '', { min: 1 });
   return {
     timeout: time.ok ? time.ms : TIMEOUT,
-    json: text('log-format') === 'json',
+    json: (text('log-format') ?? env['PORTSIDE_LOG_FORMAT']) === 'json',
     sockets: socketsOf(text, values['endpoint']),
   };
 }

@@ -1,5 +1,7 @@
-import type { HandedSocket, HandedSockets } from '../../net/handed.ts';
+import { renameSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { bindAnew } from '../../net/bind.ts';
+import type { HandedSocket, HandedSockets } from '../../net/handed.ts';
 import { systemdDescriptor } from '../../net/systemd.ts';
 import { BoundSocket, bindingTransport } from '../../transport/node/bound.ts';
 import type { SocketRequest } from './protocol.ts';
@@ -8,7 +10,10 @@ import type { SocketRequest } from './protocol.ts';
 interface Kept {
   readonly key: string;
   readonly sockets: readonly HandedSocket[];
+  /** Gives them up. */
   readonly close: () => void;
+  /** Removes what is left of them then. */
+  readonly cleanup: () => void;
 }
 
 /** The descriptors of a child process come after its standard streams and its channel. */
@@ -23,6 +28,8 @@ export interface Passed {
 /** Listening sockets that stay while the programs that serve them come and go. */
 export class KeptSockets {
   #kept: Kept[] = [];
+  /** Given up, with something that is left of them. */
+  #released: Kept[] = [];
 
   /** What of these is not kept yet. Two that are alike are two. */
   lacking(wanted: readonly SocketRequest[]): readonly SocketRequest[] {
@@ -40,7 +47,7 @@ export class KeptSockets {
     try {
       for (const request of this.lacking(wanted)) opened.push(await open(request));
     } catch (error) {
-      for (const { close } of opened) close();
+      for (const one of opened) end(one);
       throw error;
     }
     this.#kept.push(...opened);
@@ -49,9 +56,9 @@ export class KeptSockets {
   /** Closes what nobody wants any more. */
   keepOnly(wanted: readonly SocketRequest[]): void {
     const keys = wanted.map(({ key }) => key);
-    this.#kept = this.#kept.filter(({ key, close }) => {
-      const at = keys.indexOf(key);
-      if (at === -1) close();
+    this.#kept = this.#kept.filter((one) => {
+      const at = keys.indexOf(one.key);
+      if (at === -1) end(one);
       else keys.splice(at, 1);
       return at !== -1;
     });
@@ -67,9 +74,26 @@ export class KeptSockets {
     return { fds, told };
   }
 
+  /**
+   * Leaves all to those that have been given them: when the last of these listens no more, clients are refused, and do not wait for somebody who never comes. The files of paths stay until it is
+   * closed, as somebody may listen there still.
+   */
+  release(): void {
+    for (const { close } of this.#kept) close();
+    this.#released.push(...this.#kept);
+    this.#kept = [];
+  }
+
   close(): void {
     this.keepOnly([]);
+    for (const { cleanup } of this.#released) cleanup();
+    this.#released = [];
   }
+}
+
+function end({ close, cleanup }: Kept): void {
+  close();
+  cleanup();
 }
 
 async function open(request: SocketRequest): Promise<Kept> {
@@ -77,7 +101,7 @@ async function open(request: SocketRequest): Promise<Kept> {
   // Those of who started this process stay his.
   if (endpoint.kind === 'fd' || endpoint.kind === 'systemd') {
     const fd = endpoint.kind === 'fd' ? endpoint.fd : systemdDescriptor(endpoint.name);
-    return { key, sockets: [{ fd, address: null }], close: () => {} };
+    return { key, sockets: [{ fd, address: null }], close: () => {}, cleanup: () => {} };
   }
   const how = { backlog: 1, reusePort, reuseAddress: reuse };
   const { acceptors, cleanup } = await bindAnew(endpoint, { families, ipv6Only, mode }, bindingTransport, how);
@@ -85,9 +109,31 @@ async function open(request: SocketRequest): Promise<Kept> {
   // It is one address of a name alone that can be asked.
   const sockets = role === 'admin' ? all.slice(0, 1) : all;
   for (const one of all.slice(sockets.length)) one.close();
+  const file = endpoint.kind === 'unix' && !endpoint.path.startsWith('\0') ? resolve(endpoint.path) : null;
   const close = (): void => {
-    for (const one of sockets) one.close();
-    cleanup();
+    for (const one of sockets) closeAndLeave(file, one);
   };
-  return { key, sockets: sockets.map(({ fd, address }) => ({ fd, address })), close };
+  return { key, sockets: sockets.map(({ fd, address }) => ({ fd, address })), close, cleanup };
+}
+
+/** Closes a socket and leaves the file of its path, which libuv would remove, whichever is there by then. */
+function closeAndLeave(file: string | null, socket: BoundSocket): void {
+  if (file === null) {
+    socket.close();
+    return;
+  }
+  const aside = `${file}.${process.pid}`;
+  const moved = renamed(file, aside);
+  socket.close();
+  if (moved) renamed(aside, file);
+}
+
+function renamed(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch {
+    // It is gone, or its folder may not be written to: then nobody removes it.
+    return false;
+  }
 }

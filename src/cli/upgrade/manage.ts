@@ -19,13 +19,20 @@ export function manage(
   notices: Notices,
   closeAdmin: () => unknown,
 ): void {
-  const told = (): string => `${what} on ${server.addresses.map((address) => formatAddress(address)).join(', ')}`;
+  let broken = false;
   const heard = (state: ServerState, before: ServerState): void => {
-    if (state === 'running' && before === 'starting') manager.ready(told());
-    if (state === 'draining') manager.stopping();
+    if (state === 'running' && before === 'starting') manager.ready(toldOf(server, what));
+    if (state === 'draining') manager.stopping(broken);
   };
-  if (server instanceof ParallelServer) server.on('state', heard);
-  else server.on('state', heard);
+  if (server instanceof ParallelServer) {
+    server.on('worker', (event) => {
+      if (event.kind !== 'died' || event.next !== null) return;
+      // Whether it was too much for the server is decided right after it is told.
+      broken = true;
+      queueMicrotask(() => (broken = false));
+    });
+    server.on('state', heard);
+  } else server.on('state', heard);
   manager.onOrphaned = () => {
     notices.warn('the supervisor has died; stopping');
     void server.drain();
@@ -57,7 +64,11 @@ export async function reloading<T>(
   try {
     return await work();
   } finally {
-    if (server.state === 'running' || server.state === 'suspended')
-      manager.ready(`${what} on ${server.addresses.map((address) => formatAddress(address)).join(', ')}`);
+    if (server.state === 'running' || server.state === 'suspended') manager.ready(toldOf(server, what));
   }
+}
+
+/** `serving chat.ts on 127.0.0.1:7000, [::1]:7000` */
+function toldOf({ addresses }: Managed, what: string): string {
+  return `${what} on ${addresses.map((address) => formatAddress(address)).join(', ')}`;
 }

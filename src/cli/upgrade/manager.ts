@@ -11,8 +11,8 @@ export interface Manager {
   ready(told: string): void;
   /** It takes up new code or certificates, until it is `ready` again. */
   reloading(): void;
-  /** Its end has begun. */
-  stopping(): void;
+  /** Its end has begun. `broken`: it can't go on, and was not told to end. */
+  stopping(broken: boolean): void;
   /** Starts a new version, which takes over; null where nobody can. */
   readonly upgrade: (() => Promise<UpgradeResult>) | null;
   /** Told to leave the sockets to another process, then to come to the end, as that one serves; and that the supervisor has died. */
@@ -56,9 +56,8 @@ export async function managerOf(
 /** Below a service manager. */
 function notified(notifier: Notifier): Manager {
   let status = '';
-  const { watchdog } = notifier;
   // Whatever keeps the event loop from turning keeps this from being sent.
-  const beat = watchdog === null ? undefined : setInterval(() => notifier.alive(), Math.max(1, watchdog / 2));
+  const beat = notifier.beat === null ? undefined : setInterval(() => notifier.alive(), notifier.beat);
   beat?.unref();
   return {
     ...nobody,

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { systemClock } from '../../sync/clock.ts';
 import type { FromProgram, SocketRequest, Start, ToProgram } from './protocol.ts';
 import { VARIABLE, isMessage } from './protocol.ts';
 import type { Passed } from './kept-sockets.ts';
@@ -12,7 +13,7 @@ export type End =
 
 /** What came of a program that was started. */
 export type Beginning =
-  | { readonly kind: 'ready'; readonly told: string }
+  | { readonly kind: 'ready' }
   /** It has ended, or soon will, because it lacks sockets. */
   | { readonly kind: 'lacks' }
   | { readonly kind: 'ended'; readonly end: End }
@@ -30,6 +31,7 @@ export interface Launch {
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Every so many milliseconds it has to say that it lives; null: nobody wants to know. */
   readonly beat: number | null;
 }
 
@@ -44,15 +46,16 @@ export class Program {
   wants: readonly SocketRequest[] | null = null;
   /** It writes nothing but JSON lines to standard error. */
   json = false;
+  /** What it serves and where, once it does; null before. */
+  told: string | null = null;
   /** What it told the user while it was not ready; the end of it. */
   said = '';
-  /** It was told to go, or goes by itself. */
+  /** It was told to go, here or elsewhere. */
   leaving = false;
   readonly ended: Promise<End>;
   end: End | null = null;
   readonly #child: ChildProcess;
   readonly #host: ProgramHost;
-  #ready: string | null = null;
   #lacks = false;
   #left = false;
   #news: (() => void) | null = null;
@@ -92,10 +95,10 @@ export class Program {
   /** Waits until it is ready, or will not be; for `within` milliseconds. Call it once. */
   async begun(within: number): Promise<Beginning> {
     let late = false;
-    const timer = within === Infinity ? undefined : setTimeout(() => this.#wake(() => (late = true)), within);
+    const timer = systemClock.after(within, () => this.#wake(() => (late = true)));
     try {
       for (;;) {
-        if (this.#ready !== null) return { kind: 'ready', told: this.#ready };
+        if (this.told !== null) return { kind: 'ready' };
         if (this.#lacks) return { kind: 'lacks' };
         if (this.end !== null) return { kind: 'ended', end: this.end };
         if (late) return { kind: 'late' };
@@ -104,7 +107,7 @@ export class Program {
         });
       }
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
       this.#news = null;
     }
   }
@@ -153,7 +156,7 @@ export class Program {
       if (!heard.complete) this.#wake(() => (this.#lacks = true));
     } else if (heard.portside === 'said') this.said = (this.said + heard.text).slice(-MOST_SAID);
     else if (heard.portside === 'left') this.#wake(() => (this.#left = true));
-    else if (heard.portside === 'ready') this.#wake(() => (this.#ready ??= heard.told));
+    else if (heard.portside === 'ready') this.#wake(() => (this.told = heard.told));
     else if (heard.portside === 'leaving') this.leaving = true;
     this.#host.heard(this, heard);
   }

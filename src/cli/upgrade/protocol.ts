@@ -36,7 +36,7 @@ export type FromProgram =
   | { readonly portside: 'ready'; readonly told: string }
   /** It takes up new code or certificates, until it is ready again. */
   | { readonly portside: 'reloading' }
-  /** Its end has begun. */
+  /** Its end has begun, and is the end of all; one that can't go on says nothing, and dies. */
   | { readonly portside: 'leaving' }
   /** It takes nobody any more from the sockets that others have too. */
   | { readonly portside: 'left' }

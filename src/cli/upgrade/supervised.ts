@@ -64,8 +64,9 @@ export class SupervisedManager implements Manager {
     void this.#send({ portside: 'reloading' });
   }
 
-  stopping(): void {
-    void this.#send({ portside: 'leaving' });
+  stopping(broken: boolean): void {
+    // Clients wait for the one that is started in its place, at sockets that the supervisor keeps.
+    if (!broken) void this.#send({ portside: 'leaving' });
   }
 
   readonly upgrade = (): Promise<UpgradeResult> => {

@@ -22,6 +22,10 @@ const MOST_TRIES = 3;
 
 /** What it comes to when it could not even start a program. */
 const FAILED: End = { kind: 'exit', code: 1 };
+/** And when it was ended while there was none. */
+const STOPPED: End = { kind: 'exit', code: 0 };
+const STOPPING = 'it is being stopped';
+
 /** Signals by which others end programs. */
 const PASSED_ON: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL'];
 
@@ -38,7 +42,7 @@ export async function supervise(args: readonly string[], io: CommandIo): Promise
     io.err('portside: --upgradable needs processes that are started with sockets, which Windows has not\n');
     return 1;
   }
-  return new Supervisor(guessFrom(args), io).run();
+  return new Supervisor(guessFrom(args, process.env), io).run();
 }
 
 class Supervisor {
@@ -61,7 +65,6 @@ class Supervisor {
   /** How the last one ended that died. */
   #died: End | null = null;
   #restart: NodeJS.Timeout | null = null;
-  #told = '';
 
   constructor({ timeout, json, sockets }: Guess, io: CommandIo) {
     this.#voice = new Voice(io, json);
@@ -70,7 +73,7 @@ class Supervisor {
     this.#notifier = Notifier.take(process.env, (why) =>
       this.#warn(`NOTIFY_SOCKET is set, and the service manager can't be told: ${why}`),
     );
-    this.#launch = launchOf(this.#notifier?.watchdog ?? null);
+    this.#launch = launchOf(this.#notifier?.beat ?? null);
   }
 
   async run(): Promise<number> {
@@ -101,6 +104,8 @@ class Supervisor {
     this.#serveBy(first.program);
     this.#voice.say(`upgrade with: kill -USR2 ${process.pid}`);
     const end = await this.#over.promise;
+    // Nobody is left who would serve those that come.
+    this.#sockets.release();
     const others = [...this.#leaving, ...(this.#next === null ? [] : [this.#next])];
     await Promise.all(others.map(({ ended }) => ended));
     return end;
@@ -122,6 +127,7 @@ class Supervisor {
   async #tryAll(within: number): Promise<Launched> {
     const until = performance.now() + within;
     for (let tries = 1; ; tries += 1) {
+      if (this.#stopping) return { ok: false, end: STOPPED, why: STOPPING };
       const program = new Program(this.#launch, this.#sockets.passed(), this);
       this.#next = program;
       const begun = await program.begun(Math.max(0, until - performance.now()));
@@ -156,22 +162,37 @@ class Supervisor {
   #serveBy(program: Program): void {
     this.#next = null;
     this.#current = program;
-    this.#voice.json ||= program.json;
+    this.#voice.json = program.json;
     this.#sockets.keepOnly(program.wants ?? []);
     this.#backoff.serves();
-    if (this.#ending) program.signal('SIGTERM');
-    else this.#notifier?.ready(this.#told);
+    if (program.leaving) this.#comesToItsEnd();
+    else if (this.#ending) program.signal('SIGTERM');
+    else this.#tellReady();
+  }
+
+  /** The program that serves was told to. As soon as it listens no more, clients are refused. */
+  #comesToItsEnd(): void {
+    if (!this.#ending) this.#notifier?.stopping('stopping');
+    this.#sockets.release();
+  }
+
+  /** Whether its end has begun: by a signal, or within the program that serves. */
+  get #stopping(): boolean {
+    return this.#ending || this.#current?.leaving === true;
+  }
+
+  #tellReady(): void {
+    this.#notifier?.ready(this.#current?.told ?? '');
   }
 
   heard(program: Program, message: FromProgram): void {
-    if (message.portside === 'ready') {
-      this.#told = message.told;
-      if (program === this.#current && !this.#upgrading) this.#notifier?.ready(message.told);
-    }
     if (program !== this.#current) return;
-    if (message.portside === 'alive') this.#notifier?.alive();
+    if (message.portside === 'ready') {
+      // The end of an upgrade is told when it has come.
+      if (!this.#upgrading) this.#tellReady();
+    } else if (message.portside === 'alive') this.#notifier?.alive();
     else if (message.portside === 'reloading') this.#notifier?.reloading('reloading');
-    else if (message.portside === 'leaving') this.#notifier?.stopping('stopping');
+    else if (message.portside === 'leaving') this.#comesToItsEnd();
     else if (message.portside === 'upgrade')
       void this.#upgrade(`asked for by process ${program.pid}`).then((result) =>
         program.tell({ portside: 'upgraded', id: message.id, result }),
@@ -184,8 +205,9 @@ class Supervisor {
     this.#current = null;
     // Whatever it was doing, even ending: a server that was to go for good says so by its exit code.
     if (this.#ending || (end.kind === 'exit' && end.code === 0)) {
+      // By a signal, the next one has heard of it.
+      if (!this.#ending) this.#next?.signal('SIGTERM');
       this.#ending = true;
-      this.#next?.signal('SIGTERM');
       this.#over.resolve(end);
       return;
     }
@@ -196,6 +218,10 @@ class Supervisor {
   }
 
   #startAgain(end: End): void {
+    if (this.#ending) {
+      this.#over.resolve(STOPPED);
+      return;
+    }
     const pause = this.#backoff.pause();
     if (pause === null) {
       this.#warn('it dies again and again, and is not started any more');
@@ -229,7 +255,7 @@ class Supervisor {
     const result = await this.#exchange(before, asked);
     this.#upgrading = false;
     // The old one may have died meanwhile, or the new one since.
-    if (this.#current === null && this.#died !== null && !this.#ending) this.#startAgain(this.#died);
+    if (this.#current === null && this.#died !== null) this.#startAgain(this.#died);
     return result;
   }
 
@@ -239,13 +265,21 @@ class Supervisor {
     const launched = await this.#begin(this.#timeout);
     if (!launched.ok) {
       this.#warn(`not upgraded: the new version did not start: ${launched.why}`);
-      if (this.#current !== null && !this.#ending) {
+      if (this.#current !== null && !this.#stopping) {
+        this.#sockets.keepOnly(before.wants ?? []);
         this.#warn(`process ${before.pid} goes on`);
-        this.#notifier?.ready(this.#told);
+        this.#tellReady();
       }
       return { ok: false, code: 'ERR_PORTSIDE_WORKER', why: `the new version did not start: ${launched.why}` };
     }
     const { program } = launched;
+    if (this.#stopping) {
+      this.#warn(`not upgraded: ${STOPPING}`);
+      this.#next = null;
+      this.#leaving.add(program);
+      if (!program.leaving) program.signal('SIGTERM');
+      return { ok: false, code: 'ERR_PORTSIDE_STATE', why: STOPPING };
+    }
     if (before.end === null) this.#leaving.add(before);
     this.#serveBy(program);
     await before.leave(LEAVE);
@@ -258,7 +292,7 @@ class Supervisor {
   /** Why there can't be an upgrade now. */
   #busy(): string | null {
     if (this.#upgrading) return 'another upgrade is under way';
-    if (this.#ending || this.#current?.leaving === true) return 'it is being stopped';
+    if (this.#stopping) return STOPPING;
     if (this.#leaving.size >= MOST_LEAVING)
       return `${this.#leaving.size} programs still drain after earlier upgrades; wait for them, or give them less --grace`;
     return null;
@@ -269,12 +303,12 @@ class Supervisor {
   #onSignals(): () => void {
     const began = hasTerminal();
     const end = (signal: NodeJS.Signals): void => {
+      if (!this.#ending) this.#notifier?.stopping('stopping');
       this.#ending = true;
-      this.#notifier?.stopping('stopping');
       if (this.#restart !== null) {
         clearTimeout(this.#restart);
         this.#restart = null;
-        this.#over.resolve({ kind: 'exit', code: 0 });
+        this.#over.resolve(STOPPED);
       }
       for (const program of this.#programs()) program.signal(signal);
     };

@@ -145,7 +145,7 @@ export function atTerminal(
     .map(([name, value]) => `export ${name}=${quoted(value)};`)
     .join(' ');
   const inner = `unset CI NO_COLOR FORCE_COLOR; ${variables} tty; stty cols ${columns} rows ${rows}; sh -c 'echo pid $$; exec "$@"' sh ${run}; code=$?; echo; echo "code $code"; stty -a`;
-  return new Looking(start(t, 'script', ['-qefc', inner, '/dev/null'], { TERM: 'xterm-256color' }));
+  return new Looking(start(t, 'script', ['-qefc', inner, '/dev/null'], { TERM: 'xterm-256color', SHELL: '/bin/sh' }));
 }
 
 /** `portside top` at a terminal. */

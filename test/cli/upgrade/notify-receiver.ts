@@ -16,7 +16,7 @@ export function withoutPrograms(...names: readonly string[]): string | false {
 const RECEIVER = `
 import socket, sys
 receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-receiver.bind(sys.argv[1])
+receiver.bind(sys.argv[1].replace('@', '\\0', 1))
 print('listening', flush=True)
 while True:
     print(receiver.recv(4096).decode().replace('\\n', ' | '), flush=True)
@@ -24,16 +24,17 @@ while True:
 
 /** Stands for the service manager: what is told it by NOTIFY_SOCKET. */
 export interface NotifyReceiver {
+  /** As NOTIFY_SOCKET has it: an abstract name begins with `@`. */
   readonly path: string;
   /** Everything so far, a line for each message. */
   readonly told: string;
   until(what: RegExp): Promise<RegExpMatchArray>;
 }
 
-export async function startReceiver(t: TestContext): Promise<NotifyReceiver> {
+export async function startReceiver(t: TestContext, abstract = false): Promise<NotifyReceiver> {
   const folder = mkdtempSync(join(tmpdir(), 'portside-notify-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'notify');
+  const path = abstract ? `@${folder}/notify` : join(folder, 'notify');
   const python = start(t, 'python3', ['-c', RECEIVER, path]);
   await python.until(/^listening$/mu);
   return {

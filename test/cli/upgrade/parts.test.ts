@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Command } from 'commander';
+import { Notifier } from '../../../src/cli/systemd/notifier.ts';
 import { Backoff } from '../../../src/cli/upgrade/backoff.ts';
 import { addFlags } from '../../../src/cli/flag.ts';
 import { gatherOptions } from '../../../src/cli/gather-options.ts';
@@ -51,6 +52,17 @@ describe('what the supervisor takes from a command line', () => {
       [time(), time('--upgrade-timeout', '5s'), time('--upgrade-timeout', 'x')],
       [60_000, 5_000, 60_000],
     );
+  });
+
+  test('is whether it speaks in JSON lines, by a flag or by the environment', () => {
+    const env = { PORTSIDE_LOG_FORMAT: 'json' };
+    assert.deepEqual(
+      [guessFrom(['serve']), guessFrom(['serve', '--log-format=json']), guessFrom(['serve'], env)].map(
+        ({ json }) => json,
+      ),
+      [false, true, true],
+    );
+    assert.equal(guessFrom(['serve', '--log-format', 'auto'], env).json, false);
   });
 });
 
@@ -103,5 +115,45 @@ describe('a program that dies', () => {
     assert.equal(pauses[10], null);
     now += 119_000;
     assert.notEqual(backoff.pause(), null);
+  });
+});
+
+describe('what is told to the service manager', () => {
+  const take = (env: NodeJS.ProcessEnv, pid = 5): { readonly left: NodeJS.ProcessEnv; readonly beat: unknown } => {
+    const left = { NOTIFY_SOCKET: '/run/nobody', ...env };
+    return { beat: Notifier.take(left, () => {}, pid)?.beat, left };
+  };
+
+  test('is by the environment, of which nothing is left for programs that are started', () => {
+    const { beat, left } = take({ WATCHDOG_USEC: '600000', WATCHDOG_PID: '5', PATH: '/bin' });
+    assert.equal(beat, 300);
+    assert.deepEqual(left, { PATH: '/bin' });
+    // A watchdog for another process, or none.
+    for (const env of [
+      { WATCHDOG_USEC: '600000', WATCHDOG_PID: '6' },
+      { WATCHDOG_USEC: '0' },
+      { WATCHDOG_USEC: 'x' },
+      {},
+    ])
+      assert.equal(take(env).beat, null);
+    assert.equal(take({ NOTIFY_SOCKET: '', WATCHDOG_USEC: '600000' }).beat, undefined);
+  });
+
+  test('is told in time, and no oftener than there are milliseconds', () => {
+    assert.deepEqual(
+      ['1', '9999999999999999'].map((usec) => take({ WATCHDOG_USEC: usec }).beat),
+      [1, 2_147_483_647],
+    );
+  });
+
+  test('that can not be told harms nobody, and is said once', async () => {
+    const said: string[] = [];
+    const notifier = Notifier.take({ NOTIFY_SOCKET: '/run/nobody' }, (why) => void said.push(why))!;
+    // What can't be an argument of a program stands for what keeps one from being started.
+    notifier.ready('a\0b');
+    notifier.stopping('a\0b');
+    await notifier.flushed();
+    assert.equal(said.length, 1);
+    assert.match(said[0]!, /null bytes/u);
   });
 });

@@ -23,7 +23,8 @@ interface Activated {
 async function activated(t: TestContext, ...words: readonly string[]): Promise<Activated> {
   const at = folderWith(t, { 'answer.ts': ANSWER });
   const [path, other] = [at('chat.sock'), at('other.sock')];
-  const receiver = await startReceiver(t);
+  // One is at a path, and one at an abstract name, as systemd has had it.
+  const receiver = await startReceiver(t, words.length > 0);
   const node = ['--disable-warning=ExperimentalWarning', '--import', inCheckout('scripts/on-source.ts')];
   const server = start(
     t,

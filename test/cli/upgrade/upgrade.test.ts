@@ -50,7 +50,8 @@ async function stopped(server: Program): Promise<void> {
 
 describe('portside serve --upgradable', () => {
   test('by SIGUSR2 takes up new code; who is connected stays with the old program, to his end', async (t) => {
-    const { at, server, port } = await upgradable(t);
+    // Longer than any timer of Node's.
+    const { at, server, port } = await upgradable(t, '--upgrade-timeout', '1000h');
     const before = await call({ port }, 'one');
     const silent = await Client.connect({ host: '127.0.0.1', port });
     writeFileSync(at('say.ts'), says('two'));
@@ -154,6 +155,16 @@ describe('portside serve --upgradable', () => {
     await (await call({ path: b }, 'one')).end();
     assert.equal(existsSync(a), false);
     await first.end();
+    // Of a version that does not start nothing stays open.
+    const c = at('c.sock');
+    const seen = `console.log('found', process.getBuiltinModule('node:fs').existsSync('${c}')); throw new Error('broken');`;
+    writeFileSync(at('portside.config.ts'), config([b, c]));
+    writeFileSync(at('say.ts'), says('two', seen));
+    server.signal('SIGUSR2');
+    await server.until(/^portside: process \d+ goes on$/mu, 'err');
+    assert.match(server.out, /^found true$/mu);
+    assert.equal(existsSync(c), false);
+    await (await call({ path: b }, 'one')).end();
     await stopped(server);
     assert.equal(existsSync(b), false);
   });
@@ -193,28 +204,23 @@ describe('portside serve --upgradable', () => {
     const at = folderWith(t);
     for (const version of ['v1', 'v2']) {
       mkdirSync(at(version));
-      writeFileSync(at(`${version}/say.ts`), says(version));
+      writeFileSync(at(`${version}/say.ts`), says(`${version}\${process.env['BY'] ?? ''}`));
     }
     symlinkSync('v1', at('current'));
+    symlinkSync(process.execPath, at('node'));
     const node = ['--disable-warning=ExperimentalWarning', '--import', inCheckout('scripts/on-source.ts')];
-    const words = [
-      process.execPath,
-      ...node,
-      inCheckout('src/cli/bin.ts'),
-      'serve',
-      'say.ts',
-      '-p',
-      '0',
-      '--upgradable',
-    ];
+    const words = [at('node'), ...node, inCheckout('src/cli/bin.ts'), 'serve', 'say.ts', '-p', '0', '--upgradable'];
     const server = start(t, 'sh', ['-c', 'cd "$0" && exec "$@"', at('current'), ...words]);
     const [, port] = await server.until(/on 127\.0\.0\.1:(\d+)[^]*upgrade with/u);
     await (await call({ port: Number(port) }, 'v1')).end();
     symlinkSync('v2', at('next'));
     renameSync(at('next'), at('current'));
+    // And Node, of which there is no other here.
+    writeFileSync(at('other-node'), `#!/bin/sh\nBY=-other exec '${process.execPath}' "$@"\n`, { mode: 0o755 });
+    renameSync(at('other-node'), at('node'));
     server.signal('SIGUSR2');
     await server.until(/^portside: upgraded: /mu, 'err');
-    await (await call({ port: Number(port) }, 'v2')).end();
+    await (await call({ port: Number(port) }, 'v2-other')).end();
     await stopped(server);
   });
 });
