@@ -1,6 +1,7 @@
 import type { ParallelOptions } from '../parallel/options.ts';
 import type { Reloaded } from '../parallel/parallel-events.ts';
 import type { ParallelServer } from '../parallel/parallel-server.ts';
+import { peerOf } from '../parallel/remote-error.ts';
 import type { WorkerEvent } from '../parallel/crew.ts';
 import { WorkerError } from '../parallel/worker-error.ts';
 import { formatDuration } from './durations.ts';
@@ -25,8 +26,8 @@ export class WorkerNotices {
     // It is told as what happened to the worker.
     if (error instanceof WorkerError) return;
     const where = worker === null ? '' : `worker ${worker}: `;
-    const { remote } = error as { remote?: string | undefined };
-    const whose = worker === null || remote === undefined ? '' : `the handler failed for ${remote}: `;
+    const peer = peerOf(error);
+    const whose = peer === undefined ? '' : `the handler failed for ${peer}: `;
     this.#notices.failed(error, where, whose);
   };
 

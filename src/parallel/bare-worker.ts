@@ -3,6 +3,7 @@ import type { CloseReason } from '../net/close-reason.ts';
 import type { Connection } from '../net/connection.ts';
 import { link } from '../net/connection.ts';
 import type { Owner } from '../net/consumer.ts';
+import { deadlinesOf } from '../net/deadlines.ts';
 import { noWorker } from '../net/hand-over.ts';
 import { listenOver } from '../net/listen.ts';
 import { greet, settingsOf } from '../net/listener.ts';
@@ -159,10 +160,9 @@ export class BareWorker implements Serving, Owner {
 
   set({ deadlines }: ServerChanges): void {
     if (deadlines === undefined) return;
-    const given = Object.entries(deadlines).filter(([, ms]) => ms !== undefined);
-    Object.assign(settingsOf(this.listener).deadlines, Object.fromEntries(given));
-    for (const [connection, { at }] of this.#ids)
-      link(connection).watchOver(settingsOf(this.listener).deadlines, this.#clock.now() - at);
+    const now = settingsOf(this.listener).deadlines;
+    Object.assign(now, deadlinesOf(deadlines, now));
+    for (const [connection, { at }] of this.#ids) link(connection).watchOver(now, this.#clock.now() - at);
   }
 
   async reloadTls(options: TlsServerOptions | undefined): Promise<void> {
@@ -199,14 +199,16 @@ export class BareWorker implements Serving, Owner {
 
   connections(): readonly ConnectionStatus[] {
     const now = this.#clock.now();
-    return [...this.#ids].map(([connection, { id, at }]) => connectionStatus(connection, id, now - at, true));
+    return [...this.#ids].map(([connection, { id, at }]) =>
+      connectionStatus(connection, id, now - at, !link(connection).opening),
+    );
   }
 
   endConnections(ids: readonly number[], how: EndByHand): number {
     const wanted = new Set(ids);
     const found = [...this.#ids].filter(([, { id }]) => wanted.has(id));
     const ends = ([connection]: (typeof found)[number]): boolean =>
-      endByHand(connection, how, true, (why) => link(connection).destroy('reset', why));
+      endByHand(connection, how, !link(connection).opening, (why) => link(connection).destroy('reset', why));
     return found.filter(ends).length;
   }
 }

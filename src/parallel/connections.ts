@@ -35,7 +35,7 @@ const namesRule: Rule<readonly WorkerConnectionName[]> = list(
 );
 
 /** Those who may have connections: after a reload also those that leave. */
-function holders({ all }: Crew): readonly CrewWorker[] {
+export function holders({ all }: Crew): readonly CrewWorker[] {
   return all.filter(({ state }) => state === 'serving' || state === 'leaving');
 }
 

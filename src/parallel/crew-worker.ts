@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Passage } from '../transport/passage.ts';
+import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import type { WorkerLoad } from './dispatch.ts';
 import type { Loan } from './permit-pool.ts';
 import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerPlace } from './protocol.ts';
@@ -12,6 +13,8 @@ import type { ThreadHost, ThreadSetting } from './worker-thread.ts';
 /** What a worker is given to listen on. */
 export interface Equipment {
   readonly places: readonly WorkerPlace[];
+  /** The certificates of the places that have no others. */
+  readonly tls: TlsServerOptions | undefined;
   readonly transfer: readonly MessagePort[];
   /** The ways by which connections come to it, one for each place; none where it accepts by itself. */
   readonly passages: readonly Passage[];
@@ -58,7 +61,7 @@ export class CrewWorker implements WorkerLoad {
 
   constructor(
     serial: number,
-    init: Omit<WorkerInit, 'control' | 'tally' | 'places' | 'permits'>,
+    init: Omit<WorkerInit, 'control' | 'tally' | 'places' | 'tls' | 'permits'>,
     transfer: readonly MessagePort[],
     loan: Loan,
     equipment: Equipment,
@@ -70,8 +73,8 @@ export class CrewWorker implements WorkerLoad {
     this.loan = loan;
     this.equipment = equipment;
     this.sheet = new TallySheet();
-    const { places } = equipment;
-    const all = { ...init, places, permits: loan.ticket, tally: this.sheet.shared };
+    const { places, tls } = equipment;
+    const all = { ...init, places, tls, permits: loan.ticket, tally: this.sheet.shared };
     this.thread = new WorkerThread(all, [...transfer, ...loan.transfer, ...equipment.transfer], setting, host);
   }
 

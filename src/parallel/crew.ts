@@ -41,7 +41,7 @@ export interface CrewHost {
   event(event: WorkerEvent): void;
   failed(error: Error, worker: number, more: number): void;
   trouble(error: Error, worker: number): void;
-  line: ThreadHost['line'];
+  lines: ThreadHost['lines'];
   /** It can't go on: a worker died and none may take its place, or none is left. */
   broken(error: WorkerError): void;
 }
@@ -296,7 +296,7 @@ export class Crew {
       ready: (wayOut) => front.meet(worker, wayOut),
       failed: (error, more) => this.#host.failed(error, index, more),
       trouble: (error) => this.#host.trouble(error, index),
-      line: (line) => this.#host.line(line),
+      lines: (lines) => this.#host.lines(lines),
       closed: () => this.#closed(worker),
       gone: (error) => this.#gone(worker, error),
     };

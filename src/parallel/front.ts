@@ -139,7 +139,7 @@ export class HandedFront implements Front, EndpointsHost {
     this.#host = host;
     this.#plan = plan;
     this.#queue = options.queue;
-    this.#certificates = new Certificates(options.tls as TlsServerOptions | undefined);
+    this.#certificates = new Certificates(plan);
     this.#dispatcher = dispatcher(options.dispatch, (error) => host.report(error));
     this.admission = new Admission({ ...options, permits: pool.store }, clock, {
       refused: (remote, refusal) => host.refused(remote, refusal),
@@ -204,7 +204,7 @@ export class HandedFront implements Front, EndpointsHost {
         permits: loan?.ticket ?? null,
       });
     }
-    return Promise.resolve({ places, passages, settingOut, loans, transfer });
+    return Promise.resolve({ places, tls: this.#certificates.common, passages, settingOut, loans, transfer });
   }
 
   unequip(): void {}

@@ -54,7 +54,7 @@ export class KernelFront implements Front, EndpointsHost {
     this.clock = clock;
     this.#host = host;
     this.#plan = plan;
-    this.#certificates = new Certificates(options.tls as TlsServerOptions | undefined);
+    this.#certificates = new Certificates(plan);
     this.admission = new Admission({ ...options, permits: pool.store }, clock, {
       refused: (remote, refusal) => host.refused(remote, refusal),
       failed: (error) => host.report(error),
@@ -96,8 +96,11 @@ export class KernelFront implements Front, EndpointsHost {
     const places: WorkerPlace[] = [];
     const loans: (Loan | null)[] = [];
     const transfer: MessagePort[] = [];
-    for (const bound of this.#bound) {
-      const options = workerPlaceOptions(bound.options, this.#certificates.of(bound.options));
+    // All at one time: others may take their place meanwhile.
+    const tls = this.#certificates.common;
+    const given = this.#bound.map((bound) => workerPlaceOptions(bound.options, this.#certificates.of(bound.options)));
+    for (const [i, bound] of this.#bound.entries()) {
+      const options = given[i]!;
       const { secure, pool } = bound;
       const add = (address: Address, source: WorkerPlace['source']): void => {
         const loan = pool?.lend('leased') ?? null;
@@ -112,7 +115,7 @@ export class KernelFront implements Front, EndpointsHost {
       for (const acceptor of acceptorsOf(await this.#socketOf(bound, index)))
         add(acceptor.address, sharedSource(acceptor.share!()));
     }
-    return { places, passages: [], settingOut: [], loans, transfer };
+    return { places, tls, passages: [], settingOut: [], loans, transfer };
   }
 
   unequip(index: number): void {

@@ -8,10 +8,10 @@ export interface RelayedLine {
   readonly message: string | undefined;
 }
 
-/** Lines of a worker's log, and how many were lost before them. */
+/** Lines of a worker's log and, as they are, of its `verbose`; and how many were lost before them. */
 export interface RelayedLines {
   readonly worker: number;
-  readonly lines: readonly RelayedLine[];
+  readonly lines: readonly (RelayedLine | string)[];
   readonly lost: number;
   /** What they come to, which the parent gives back when it has them. */
   readonly weight: number;
@@ -19,28 +19,37 @@ export interface RelayedLines {
 
 /** Characters that may be on their way to the parent at a time. */
 const MOST = 8_388_608;
+/** What a line weighs beside its characters. */
+const LINE = 64;
 
 /**
- * Brings the lines of a worker's log to its parent, those of one turn together. Errors go at once, with all before them, and what is there when the thread ends by itself goes then. While the
+ * Brings the lines of a worker to its parent, those of one turn together. Errors go at once, with all before them, and what is there when the thread ends by itself goes then. While the
  * parent is behind by more than 8 MiB, lines are counted instead.
  */
 export class LogRelay {
-  readonly logger: Logger;
+  /** What its log goes to, with its index; undefined without one. */
+  readonly logger: Logger | undefined;
   readonly #worker: number;
   readonly #post: (lines: RelayedLines) => void;
-  #lines: RelayedLine[] = [];
+  #lines: (RelayedLine | string)[] = [];
   #weight = 0;
   #underWay = 0;
   #lost = 0;
   #asked = false;
 
-  constructor(worker: number, level: LogLevel, post: (lines: RelayedLines) => void) {
+  /** `level`: the least of its log; undefined: it has none. */
+  constructor(worker: number, level: LogLevel | undefined, post: (lines: RelayedLines) => void) {
     this.#worker = worker;
     this.#post = post;
-    this.logger = new PlainLogger(level, (rank, fields, message, weight) =>
-      this.#write({ level: rank, fields, message }, weight),
-    );
+    const write: ConstructorParameters<typeof PlainLogger>[1] = (rank, fields, message, weight) =>
+      this.#write({ level: rank, fields, message }, weight);
+    this.logger = level === undefined ? undefined : new PlainLogger(level, write, { worker });
     process.once('exit', () => this.flush());
+  }
+
+  /** A line of `verbose`. */
+  say(line: string): void {
+    this.#write(line, LINE + line.length);
   }
 
   /** The parent has lines of this weight. */
@@ -60,7 +69,7 @@ export class LogRelay {
     this.#post({ worker: this.#worker, lines, lost, weight });
   }
 
-  #write(line: RelayedLine, weight: number): void {
+  #write(line: RelayedLine | string, weight: number): void {
     if (this.#underWay + this.#weight + weight > MOST) {
       this.#lost += 1;
       return;
@@ -68,7 +77,7 @@ export class LogRelay {
     this.#lines.push(line);
     this.#weight += weight;
     // Whoever says this may be about to end.
-    if (line.level === 'error' || line.level === 'fatal') this.flush();
+    if (typeof line !== 'string' && (line.level === 'error' || line.level === 'fatal')) this.flush();
     else if (!this.#asked) {
       this.#asked = true;
       setImmediate(() => {

@@ -1,4 +1,3 @@
-import type { Logger } from '../server/logger.ts';
 import { serverLogOf } from '../server/server-log.ts';
 import type { ServerLog } from '../server/server-log.ts';
 import type { Refusal } from '../server/refusal.ts';
@@ -6,26 +5,20 @@ import { verboseOf } from '../server/verbose.ts';
 import type { Verbose } from '../server/verbose.ts';
 import type { Clock } from '../sync/clock.ts';
 import type { Address } from '../transport/address.ts';
+import { defined } from './defined.ts';
 import type { RelayedLines } from './log-relay.ts';
 import type { ParallelOptions } from './options.ts';
-
-/** What a worker has to write: a line of `verbose`, or lines of its log. */
-export type WorkerLines = string | RelayedLines;
+import { peerOf } from './remote-error.ts';
 
 /** What a parallel listener writes: the lines of `verbose`, and those of its log, the workers' among them. */
 export class ParallelLog {
   readonly #verbose: Verbose | null;
   readonly #log: ServerLog | null;
-  readonly #lines: ((line: string) => void) | undefined;
-  /** The loggers of the workers, by their index. */
-  readonly #workers = new Map<number, Logger>();
 
   /** `failed` gets what can't be written. */
   constructor(options: ParallelOptions, clock: Clock, failed: (error: unknown) => void) {
-    const { log, logger } = options;
     this.#verbose = verboseOf(options, failed);
     this.#log = serverLogOf(options, clock, failed);
-    this.#lines = log ?? (logger === undefined ? undefined : (line) => logger.debug(line));
   }
 
   refused(remote: Address, refusal: Refusal): void {
@@ -40,9 +33,8 @@ export class ParallelLog {
 
   /** What went wrong, where nobody else hears of it. */
   failed(error: unknown, worker: number | null): void {
-    const { remote: peer } = (error ?? {}) as { readonly remote?: unknown };
-    const who = worker !== null && typeof peer === 'string' ? { peer } : {};
-    this.#log?.failed(error, { fields: { ...(worker === null ? {} : { worker }), ...who } });
+    const peer = peerOf(error);
+    this.#log?.failed(error, { fields: defined({ worker: worker ?? undefined, peer }) });
   }
 
   /** So many more went wrong in a worker, too many to be told one by one. */
@@ -57,21 +49,16 @@ export class ParallelLog {
     if (error === null) this.#log?.note(what);
   }
 
-  /** What came from a worker. */
-  take(told: WorkerLines): void {
-    if (typeof told === 'string') return this.#lines?.(told);
+  /** What came from a worker; its lines have its index already. */
+  take({ worker, lines, lost }: RelayedLines): void {
     const log = this.#log;
-    if (log === null) return;
-    const { worker, lines, lost } = told;
-    log.write(() => {
-      let logger = this.#workers.get(worker);
-      if (logger === undefined) {
-        logger = log.logger.child({ worker });
-        this.#workers.set(worker, logger);
-      }
-      for (const { level, fields, message } of lines) logger[level](fields, message);
-    });
-    if (lost > 0) log.lost(lost, { worker });
+    for (const line of lines) {
+      if (typeof line === 'string') this.#verbose?.write(line);
+      else log?.write(() => log.logger[line.level](line.fields, line.message));
+    }
+    if (lost === 0) return;
+    if (log === null) this.#verbose?.note(`${lost} lines of worker ${worker} were lost`);
+    else log.lost(lost, { worker });
   }
 
   /** Tells the counts that are still to be told. */

@@ -38,6 +38,7 @@ import type { Plan } from './plan.ts';
 import { countsOf } from './status.ts';
 import type { ParallelStatus, WorkerConnection } from './status.ts';
 import { Switchboard } from './switchboard.ts';
+import { Updates } from './updates.ts';
 import type { WorkerChannel } from './worker-channel.ts';
 import { within } from './within.ts';
 import { workerChanges, workerServerOptions } from './worker-options.ts';
@@ -58,6 +59,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   readonly #pool: PermitPool;
   readonly #front: Front;
   readonly #crew: Crew;
+  readonly #updates: Updates;
   readonly #switchboard = new Switchboard();
   readonly #over = Promise.withResolvers<ParallelLedger>();
   #state: ServerState = 'starting';
@@ -131,9 +133,10 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
       event: (event) => this.#event(event),
       failed: (error, worker, more) => this.#report(error, worker, more),
       trouble: (error, worker) => this.#trouble(error, worker),
-      line: (line) => this.#log.take(line),
+      lines: (lines) => this.#log.take(lines),
       broken: (error) => this.#break(error),
     });
+    this.#updates = new Updates(this.#crew, (error, worker) => this.#report(error, worker));
     this.#end = new ParallelEnd({
       front: this.#front,
       crew: this.#crew,
@@ -337,14 +340,9 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   /** As `Server.set`, in the parent and in all workers, those too that are started later. Throws ERR_PORTSIDE_OPTIONS, and then changes nothing. */
   set(changes: ServerChanges): void {
     const { deadlines, ...admission }: ServerChanges = check(changesTable, changes);
-    this.#limits.set(changes);
+    this.#limits.set({ ...admission, deadlines });
     this.#front.admission.set(admission);
-    const inWorkers = workerChanges({ ...admission, deadlines }, this.options);
-    if (Object.keys(inWorkers).length > 0) {
-      this.#crew.change(inWorkers);
-      for (const { thread, index } of this.#crew.serving)
-        thread.ask('set', inWorkers).catch((error: unknown) => this.#report(error, index));
-    }
+    this.#updates.set(workerChanges({ ...admission, deadlines }, this.options));
     this.#front.again();
   }
 
@@ -352,7 +350,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   async reloadTls(options?: TlsServerOptions): Promise<void> {
     await this.#front.endpoints.reloadTls(options);
     if (options !== undefined) this.#front.certify(options);
-    await this.#tellTls(options ?? null);
+    await this.#updates.reloadTls(options ?? null);
   }
 
   // ---- inside ----
@@ -389,7 +387,8 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   }
 
   #event(event: WorkerEvent): void {
-    if (event.kind !== 'started') this.#end.lose(event.lost, event.ids);
+    if (event.kind === 'started') this.#updates.welcome(event.threadId);
+    else this.#end.lose(event.lost, event.ids);
     if (event.kind === 'died') this.#report(event.error, event.worker);
     this.#tell('worker', event);
   }
@@ -426,11 +425,7 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
   async #reloadedTls(error: PortsideError | null): Promise<void> {
     this.#log.reloaded(error);
     if (error !== null) this.#report(error, null);
-    else await this.#tellTls(null).catch((again: unknown) => this.#report(again, null));
-  }
-
-  async #tellTls(options: TlsServerOptions | null): Promise<void> {
-    await Promise.all(this.#crew.serving.map(({ thread }) => thread.ask('reloadTls', options)));
+    else await this.#updates.reloadTls(null).catch((again: unknown) => this.#report(again, null));
   }
 
   #isOver(op: string): PortsideError {

@@ -7,7 +7,7 @@ import type { Address } from '../transport/address.ts';
 import type { PassageTicket } from '../transport/passage.ts';
 import type { TlsServerOptions } from '../transport/tls/server-options.ts';
 import type { HandOverTicket } from './departures.ts';
-import type { WorkerLines } from './parallel-log.ts';
+import type { RelayedLines } from './log-relay.ts';
 import type { PermitTicket } from './permit-pool.ts';
 import type { RemoteError } from './remote-error.ts';
 import type { SwitchboardTicket } from './switchboard.ts';
@@ -69,6 +69,8 @@ export interface WorkerInit {
   /** As it was given; the port is the one really bound. */
   readonly host: string | null;
   readonly places: readonly WorkerPlace[];
+  /** The certificates of the places that have no others, and the same object there. */
+  readonly tls: TlsServerOptions | undefined;
   /** The name of the transport, or the module that exports it. */
   readonly transport: string;
   /** What holds for the whole server in the worker. */
@@ -142,6 +144,6 @@ export type ToParent =
   /** Something went wrong in a handler or a hook. `more`: how many were not told, because there were too many. */
   | { readonly kind: 'error'; readonly error: RemoteError; readonly more: number }
   | { readonly kind: 'trouble'; readonly error: RemoteError }
-  | { readonly kind: 'line'; readonly line: WorkerLines }
+  | { readonly kind: 'lines'; readonly lines: RelayedLines }
   /** It takes nobody any more, by its own doing. */
   | { readonly kind: 'closed' };

@@ -11,8 +11,10 @@ export interface RemoteError {
   readonly ours: boolean;
   readonly op: string | undefined;
   readonly local: string | undefined;
-  /** Whose connection it was about. */
+  /** Whose connection it was about, which need not be the one that was served. */
   readonly remote: string | undefined;
+  /** Whose handler failed; undefined where it was nobody's. */
+  readonly peer: string | undefined;
   readonly cause: RemoteError | undefined;
 }
 
@@ -37,6 +39,7 @@ const nothing: RemoteError = {
   op: undefined,
   local: undefined,
   remote: undefined,
+  peer: undefined,
   cause: undefined,
 };
 
@@ -54,13 +57,27 @@ function pack(thrown: unknown, depth: number): RemoteError {
     op: ours?.op,
     local: ours?.local,
     remote: ours?.remote,
+    peer: undefined,
     cause: cause === undefined || depth === 0 ? undefined : pack(cause, depth - 1),
   };
 }
 
-/** The error that was thrown there, with the stack that it had there: a {@link PortsideError} where it was one, else an `Error` of that name; with `remote` where it was about a connection. */
+const peers = new WeakMap<Error, string>();
+
+/** Whose handler failed in a worker with an error that came from there; undefined where it was nobody's. */
+export function peerOf(error: unknown): string | undefined {
+  return error instanceof Error ? peers.get(error) : undefined;
+}
+
+/** The error that was thrown there, with the stack that it had there: a {@link PortsideError} where it was one, else an `Error` of that name; with `remote` where it was about a connection, or thrown by a handler. */
 export function unpackError(packed: RemoteError): Error {
-  const { name, message, stack, code, ours, op, local, remote } = packed;
+  const error = errorOf(packed);
+  if (packed.peer !== undefined) peers.set(error, packed.peer);
+  return error;
+}
+
+function errorOf(packed: RemoteError): Error {
+  const { name, message, stack, code, ours, op, local, peer, remote = peer } = packed;
   const cause = packed.cause === undefined ? undefined : unpackError(packed.cause);
   if (ours && code !== undefined) {
     const error = new PortsideError(code, message, { op, local, remote, cause });

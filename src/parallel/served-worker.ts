@@ -1,4 +1,3 @@
-import { isPortsideError } from '../base/errors.ts';
 import { acceptorsOf } from '../net/listener.ts';
 import type { EndByHand } from '../server/end-by-hand.ts';
 import type { Handler } from '../server/handler.ts';
@@ -16,7 +15,6 @@ import { borrowedPermits } from './borrowed-permits.ts';
 import type { BorrowedPermits } from './borrowed-permits.ts';
 import type { Departures } from './departures.ts';
 import type { WorkerOptions } from './options.ts';
-import type { WorkerLines } from './parallel-log.ts';
 import type { WorkerDrain, WorkerInit, WorkerLedger, WorkerPlace } from './protocol.ts';
 import type { Serving } from './serving.ts';
 import { untilTaken } from './taking.ts';
@@ -28,7 +26,8 @@ export interface Report {
   /** `remote`: whose handler it was; undefined where it was nobody's. */
   failed(error: unknown, remote?: Address): void;
   trouble(error: unknown): void;
-  line(line: WorkerLines): void;
+  /** A line of `verbose`. */
+  line(line: string): void;
   /** What its log goes to; undefined without one. */
   readonly logger: Logger | undefined;
   /** It accepts no more. */
@@ -41,6 +40,7 @@ export class ServedWorker implements Serving {
   readonly #permits: BorrowedPermits;
   /** Who waits to be taken. */
   readonly #acceptors: readonly Acceptor[];
+  readonly #tally: Tally;
   /** Those that arrived when it was too late to serve them. */
   readonly #late: { readonly count: number };
 
@@ -70,6 +70,7 @@ export class ServedWorker implements Serving {
       logger: report.logger,
       ...linesOf(init, report),
       permits,
+      tls: init.tls,
       listen: init.places.map((place) =>
         placeOf(place, base, permits, turnedAway, tally.measures, (acceptor, of) => {
           acceptors.push(acceptor);
@@ -94,15 +95,17 @@ export class ServedWorker implements Serving {
     });
     server.suspend();
     await server.start();
-    return new ServedWorker(server, permits, acceptors, late);
+    return new ServedWorker(server, permits, acceptors, tally, late);
   }
 
   private constructor(
     server: Server,
     permits: BorrowedPermits,
     acceptors: readonly Acceptor[],
+    tally: Tally,
     late: { readonly count: number },
   ) {
+    this.#tally = tally;
     this.#late = late;
     this.#server = server;
     this.#permits = permits;
@@ -125,12 +128,8 @@ export class ServedWorker implements Serving {
     this.#server.set(changes);
   }
 
-  async reloadTls(options: TlsServerOptions | undefined): Promise<void> {
-    try {
-      await this.#server.reloadTls(options);
-    } catch (error) {
-      if (!isPortsideError(error) || error.code !== 'ERR_PORTSIDE_STATE') throw error;
-    }
+  reloadTls(options: TlsServerOptions | undefined): Promise<void> {
+    return this.#server.reloadTls(options);
   }
 
   async drain({ settle, grace, spread }: WorkerDrain): Promise<WorkerLedger> {
@@ -161,7 +160,7 @@ export class ServedWorker implements Serving {
     await new Promise(setImmediate);
     await untilTaken({
       waits: () => this.#acceptors.some((acceptor) => acceptor.pending()),
-      taken: () => this.#server.status().accepted,
+      taken: () => this.#tally.taken,
       goesOn: () => this.#server.state === 'running' && performance.now() < end,
     });
   }
@@ -199,6 +198,7 @@ function placeOf(
   );
   return {
     ...options,
+    tls: options.tls,
     endpoint: endpointOf(address, secure),
     transport,
     ...(own === null ? {} : { permits: own }),

@@ -111,7 +111,7 @@ export function countsOf({
 
 function statusOf(worker: CrewWorker, crew: Crew): WorkerStatus {
   const { index, thread, state, waiting, connections, handedOver, utilization, heap, sheet } = worker;
-  const { accepted, bytesRead, bytesWritten } = sheet.read();
+  const { accepted, bytesRead, bytesWritten } = sheet;
   return {
     index,
     threadId: thread.threadId,

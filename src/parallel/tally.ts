@@ -99,6 +99,14 @@ export class TallySheet {
     return this.#cells[at.closed]! + this.#cells[at.detached]!;
   }
 
+  get bytesRead(): number {
+    return this.#cells[at.bytesRead]!;
+  }
+
+  get bytesWritten(): number {
+    return this.#cells[at.bytesWritten]!;
+  }
+
   /** Goes up while the worker's event loop turns. */
   get beat(): number {
     return this.#cells[at.beat]!;
@@ -136,6 +144,11 @@ export class Tally implements ServiceObserver {
     this.#cells = new Float64Array(shared);
     this.measures = new Measures(this.#cells, OF_MEASURES);
     this.#loop = new LoopWatch(this.#cells.subarray(OF_LOOP));
+  }
+
+  /** Connections that it has accepted. */
+  get taken(): number {
+    return this.#cells[at.accepted]!;
   }
 
   /** The connections that are open. */

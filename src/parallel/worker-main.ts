@@ -9,7 +9,6 @@ import type { Transport } from '../transport/contract.ts';
 import { BareWorker } from './bare-worker.ts';
 import { Departures } from './departures.ts';
 import { LogRelay } from './log-relay.ts';
-import type { WorkerLines } from './parallel-log.ts';
 import type { Question, Questions, ToParent, ToWorker, WorkerInit } from './protocol.ts';
 import { settle } from './receive-connections.ts';
 import type { Received, WorkerHome, WorkerPosition } from './receive-connections.ts';
@@ -39,7 +38,7 @@ export class WorkerMain implements WorkerHome, Report {
   #received = false;
   /** The parent said so before there was anything that could. */
   #going = false;
-  readonly #relay: LogRelay | null;
+  readonly #relay: LogRelay;
   #told = 0;
   #untold = 0;
 
@@ -52,7 +51,7 @@ export class WorkerMain implements WorkerHome, Report {
     this.#beat = setInterval(() => this.#turn(), init.beat);
     this.#beat.unref();
     const { logLevel } = init.options;
-    this.#relay = logLevel === undefined ? null : new LogRelay(init.index, logLevel, (lines) => this.line(lines));
+    this.#relay = new LogRelay(init.index, logLevel, (lines) => this.#post({ kind: 'lines', lines }));
     settle(this);
     this.#channels = connectSwitchboard(init.switchboard);
   }
@@ -69,6 +68,8 @@ export class WorkerMain implements WorkerHome, Report {
       const parts = [this.#init, transport, this.#tally, departures] as const;
       this.#begin(await ServedWorker.start(handler, options, ...parts, this), departures);
     } catch (error) {
+      // It is ended for that.
+      this.#relay.flush();
       this.#post({ kind: 'failed', error: packError(error) });
     }
   }
@@ -91,7 +92,7 @@ export class WorkerMain implements WorkerHome, Report {
   }
 
   get logger(): Logger | undefined {
-    return this.#relay?.logger;
+    return this.#relay.logger;
   }
 
   failed(error: unknown, remote?: Address): void {
@@ -107,8 +108,8 @@ export class WorkerMain implements WorkerHome, Report {
     if (!this.#stopping.signal.aborted) this.#post({ kind: 'closed' });
   }
 
-  line(line: WorkerLines): void {
-    this.#post({ kind: 'line', line });
+  line(line: string): void {
+    this.#relay.say(line);
   }
 
   async #transport(): Promise<Transport> {
@@ -144,10 +145,10 @@ export class WorkerMain implements WorkerHome, Report {
         this.#departures?.again();
         break;
       case 'logged':
-        this.#relay?.taken(message.weight);
+        this.#relay.taken(message.weight);
         break;
       case 'leave':
-        this.#relay?.flush();
+        this.#relay.flush();
         this.#stopping.abort();
         clearInterval(this.#beat);
         this.#control.close();
@@ -196,8 +197,8 @@ export class WorkerMain implements WorkerHome, Report {
     const more = this.#untold;
     this.#untold = 0;
     const packed = packError(error);
-    const whose = packed.remote ?? (remote === undefined ? undefined : peerName(remote));
-    this.#post(kind === 'error' ? { kind, error: { ...packed, remote: whose }, more } : { kind, error: packed });
+    const peer = remote === undefined ? undefined : peerName(remote);
+    this.#post(kind === 'error' ? { kind, error: { ...packed, peer }, more } : { kind, error: packed });
   }
 
   #turn(): void {

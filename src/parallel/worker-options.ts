@@ -19,8 +19,7 @@ export function workerPlaceOptions(place: EndpointOptions, tls: TlsServerOptions
     proxy,
     backlog,
     reuse,
-    // The parent watches the files.
-    tls: tls === undefined ? undefined : { ...tls, watch: false },
+    tls,
   });
 }
 

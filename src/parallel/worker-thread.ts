@@ -2,7 +2,7 @@ import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_thread
 import type { MessagePort, WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { Address } from '../transport/address.ts';
 import type { PassageTicket } from '../transport/passage.ts';
-import type { WorkerLines } from './parallel-log.ts';
+import type { RelayedLines } from './log-relay.ts';
 import type { Question, Questions, ToParent, ToWorker, WorkerInit } from './protocol.ts';
 import { unpackError } from './remote-error.ts';
 import { WorkerError } from './worker-error.ts';
@@ -14,7 +14,7 @@ export interface ThreadHost {
   /** `more`: how many were not told before it. */
   failed(error: Error, more: number): void;
   trouble(error: Error): void;
-  line(line: WorkerLines): void;
+  lines(lines: RelayedLines): void;
   /** Its listener is closed, and nobody has told it to. */
   closed(): void;
   /** Its thread has ended, for whatever reason; comes once and last. `error` is null where it was told to end. */
@@ -169,9 +169,9 @@ export class WorkerThread {
       case 'trouble':
         this.#host.trouble(unpackError(message.error));
         break;
-      case 'line':
-        this.#host.line(message.line);
-        if (typeof message.line !== 'string') this.tell({ kind: 'logged', weight: message.line.weight });
+      case 'lines':
+        this.#host.lines(message.lines);
+        this.tell({ kind: 'logged', weight: message.lines.weight });
         break;
       case 'closed':
         this.#host.closed();

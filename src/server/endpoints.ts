@@ -10,7 +10,7 @@ import type { IntakeHost } from './intake.ts';
 import type { Admission } from './admission.ts';
 import type { Connection } from '../net/connection.ts';
 import { placesOf } from './options.ts';
-import type { ServerOptions } from './options.ts';
+import type { EndpointOptions, ServerOptions } from './options.ts';
 import { LocalPermits } from './permits.ts';
 import type { PermitStore } from './permits.ts';
 import { ShutdownPort } from './shutdown-port.ts';
@@ -37,8 +37,9 @@ export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
   readonly #options: ServerOptions;
   readonly #host: Host;
   readonly #clock: Clock;
-  /** The certificates of the options, where they are this server's to close. */
+  /** The certificates of the options, where they are this server's to close; and those of endpoints with their own, which live as long, also where listeners don't. */
   #tls: TlsServerContext | null = null;
+  readonly #own: TlsServerContext[] = [];
   #transport: string | null = null;
 
   constructor(options: ServerOptions, host: Host, clock: Clock) {
@@ -59,8 +60,7 @@ export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
     // One for all endpoints, so that its tickets are good at each.
     if (tls !== undefined && !(tls instanceof TlsServerContext)) this.#tls = await TlsServerContext.create(tls);
     for (const { maxConnections, permits, ...place } of placesOf(this.#options)) {
-      const shared = this.#tls !== null && place.tls === tls ? { tls: this.#tls } : {};
-      const listener = await listen({ ...place, signal, ...shared });
+      const listener = await listen({ ...place, signal, tls: await this.#contextOf(place.tls) });
       const { opening } = settingsOf(listener);
       if (opening !== null && opening.tls !== null && !(place.tls instanceof TlsServerContext))
         opening.tls.onReload = (error) => this.#host.reloaded(error);
@@ -75,6 +75,14 @@ export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
       () => end.stop(),
       (error, connection) => void this.#host.report(error, connection),
     );
+  }
+
+  async #contextOf(tls: EndpointOptions['tls']): Promise<TlsServerContext | undefined> {
+    if (tls === undefined || tls instanceof TlsServerContext) return tls;
+    if (this.#tls !== null && tls === this.#options.tls) return this.#tls;
+    const own = await TlsServerContext.create(tls);
+    this.#own.push(own);
+    return own;
   }
 
   #limited(connections: number | undefined): PermitStore | null {
@@ -106,7 +114,7 @@ export class Endpoints<Host extends EndpointsHost = EndpointsHost> {
 
   /** Accepts no more, and gives the ports up. */
   async close(): Promise<void> {
-    this.#tls?.close();
+    for (const context of [this.#tls, ...this.#own]) context?.close();
     for (const intake of this.intakes) intake.close();
     await Promise.all([...this.intakes.map(({ listener }) => listener.close()), this.shutdown?.close()]);
   }

@@ -28,22 +28,26 @@ export interface PlainFields {
 
 /**
  * The fields of a line as plain data of bounded size, which can be cloned and be JSON: bytes are only counted, values under names of secrets hidden, errors told by type, code,
- * message, stack and causes, and the rest cut to 16,384 characters. An Error instead of fields becomes `err`. Never throws.
+ * message, stack and causes, and the rest cut to 16,384 characters. An Error instead of fields becomes `err`, and what has no fields `value`. Never throws.
  */
 export function plainFields(given: object): PlainFields {
   const budget: Budget = { parts: MOST_PARTS, characters: MOST_CHARACTERS };
-  const fields = given instanceof Error ? { err: errorFields(given) } : (plainObject(given, budget, 1) as Fields);
-  return { fields, weight: MOST_CHARACTERS - budget.characters + 64 };
+  const told = plainObject(given, budget, 1);
+  const weight = MOST_CHARACTERS - budget.characters + 64;
+  if (given instanceof Error) return { fields: { err: told }, weight };
+  // A date, a URL, bytes or a list has no fields.
+  const named = typeof told === 'object' && told !== null && !Array.isArray(told);
+  return { fields: named ? (told as Fields) : { value: told }, weight };
 }
 
 function plain(value: unknown, budget: Budget, depth: number): unknown {
   budget.parts -= 1;
+  budget.characters -= 8;
   if (budget.parts < 0) return '…';
   switch (typeof value) {
     case 'string':
       return spend(value, budget);
     case 'number':
-      budget.characters -= 8;
       return Number.isFinite(value) ? value : String(value);
     case 'boolean':
       return value;
@@ -60,7 +64,7 @@ function plainObject(value: object, budget: Budget, depth: number): unknown {
   try {
     if (value instanceof Error) {
       const told = errorFields(value);
-      budget.characters -= told.message.length + (told.stack?.length ?? 0);
+      budget.characters -= lengthOf(told);
       return told;
     }
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
@@ -141,6 +145,20 @@ export function errorFields(thrown: unknown, depth = 3): ErrorFields {
     };
   } catch {
     return { type: 'thrown', message: 'what was thrown could not be read' };
+  }
+}
+
+function lengthOf({ type, code = '', message, stack = '', cause }: ErrorFields): number {
+  const own = type.length + code.length + message.length + stack.length;
+  return cause === undefined ? own : own + lengthOf(cause);
+}
+
+/** What an error says; never throws, whatever its message was made to be. */
+export function messageOf(error: Error): string {
+  try {
+    return String(error.message);
+  } catch {
+    return 'what it says could not be read';
   }
 }
 

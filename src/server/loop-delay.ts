@@ -15,19 +15,20 @@ const HALF = 30_000;
 
 /** Watches how late the event loop of this thread is. */
 export class LoopDelay implements Disposable {
+  readonly #half: number;
   #now: IntervalHistogram = begin();
   #before: IntervalHistogram | null = null;
   #since: number = performance.now();
 
+  /** `half`: milliseconds after which the older half of what is known is forgotten; with 0 each look tells what came since the one before. */
+  constructor(half: number = HALF) {
+    this.#half = half;
+  }
+
   /** How late it was. */
   read(): LoopDelays {
     const at = performance.now();
-    if (at - this.#since > HALF) {
-      this.#now.disable();
-      this.#before = this.#now;
-      this.#now = begin();
-      this.#since = at;
-    }
+    if (at - this.#since > this.#half) this.#turn(at);
     return {
       p50: this.#worse((delays) => delays.percentile(50)),
       p99: this.#worse((delays) => delays.percentile(99)),
@@ -37,6 +38,17 @@ export class LoopDelay implements Disposable {
 
   [Symbol.dispose](): void {
     this.#now.disable();
+  }
+
+  /** The older half makes room for the next. */
+  #turn(at: number): void {
+    const older = this.#before;
+    this.#now.disable();
+    this.#before = this.#now;
+    older?.reset();
+    older?.enable();
+    this.#now = older ?? begin();
+    this.#since = at;
   }
 
   /** Of the two halves; what the timer itself takes is left out. */

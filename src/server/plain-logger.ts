@@ -1,5 +1,5 @@
 import { logText } from './log-text.ts';
-import { plainFields } from './log-value.ts';
+import { messageOf, plainFields } from './log-value.ts';
 import { logLevels } from './logger.ts';
 import type { LogLevel, Logger } from './logger.ts';
 
@@ -15,8 +15,8 @@ const LONGEST = 4_096;
 const RESERVED: readonly string[] = ['level', 'time', 'pid', 'msg', 'v'];
 
 /**
- * A logger whose lines are plain data of bounded size, with what strangers had a hand in made visible and secrets hidden. A field can't stand in for one that the logger itself gives: where
- * it has the name of such a one, `peer`, it becomes `peer_`.
+ * A logger whose lines are plain data of bounded size, with secrets hidden, and with what they say, names and errors on one line and visible; other texts are for who writes them to escape. A field
+ * can't stand in for one that the logger itself gives: where it has the name of such a one, `peer`, it becomes `peer_`.
  */
 export class PlainLogger implements Logger {
   readonly #write: WriteLine;
@@ -69,7 +69,8 @@ export class PlainLogger implements Logger {
   #tell(level: LogLevel, rank: number, given: object | string, message: string | undefined): void {
     if (rank < this.#least) return;
     const about = typeof given === 'object' && given !== null ? given : {};
-    const said = typeof given === 'string' ? given : (message ?? messageOf(about));
+    const said =
+      typeof given === 'string' ? given : (message ?? (about instanceof Error ? messageOf(about) : undefined));
     const text = said === undefined ? undefined : logText(String(said), LONGEST);
     const { fields, weight } = plainFields(about);
     this.#write(level, this.#joined(fields), text, weight + this.#weight + (text?.length ?? 0));
@@ -84,10 +85,4 @@ export class PlainLogger implements Logger {
   #free(name: string): string {
     return RESERVED.includes(name) || Object.hasOwn(this.#bindings, name) ? `${name}_` : name;
   }
-}
-
-/** What a line says of which only fields are given. */
-function messageOf(about: object): string | undefined {
-  if (about instanceof Error) return about.message;
-  return undefined;
 }

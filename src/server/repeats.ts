@@ -78,10 +78,14 @@ export class Repeats<T> {
   }
 }
 
-/** What tells errors apart: type, code and message, numbers in it left out. */
+/** What tells errors apart: type, code and message, numbers in it left out. Never throws, whatever the error was made of. */
 export function kindOfError(error: unknown): string {
-  if (!(error instanceof Error)) return `thrown ${typeof error}`;
-  const { code } = error as { code?: unknown };
-  const message = String(error.message).slice(0, 160).replace(/\d+/gu, '#');
-  return `${String(error.name).slice(0, 80)} ${typeof code === 'string' ? code.slice(0, 80) : ''} ${message}`;
+  try {
+    if (!(error instanceof Error)) return `thrown ${typeof error}`;
+    const { code } = error as { code?: unknown };
+    const message = String(error.message).slice(0, 160).replace(/\d+/gu, '#');
+    return `${String(error.name).slice(0, 80)} ${typeof code === 'string' ? code.slice(0, 80) : ''} ${message}`;
+  } catch {
+    return 'unreadable';
+  }
 }

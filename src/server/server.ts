@@ -310,9 +310,10 @@ export class Server<Ctx = unknown> extends EventEmitter<ServerEvents> implements
    */
   set(changes: ServerChanges): void {
     const { deadlines, ...admission }: ServerChanges = check(changesTable, changes);
-    this.#limits.set(changes);
     if (admission.maxPerClient !== undefined && !this.#service.admission.countsClients) this.#service.countClients();
     this.#service.admission.set(admission);
+    // Not before: permits that come from elsewhere may refuse.
+    this.#limits.set({ ...admission, deadlines });
     if (deadlines !== undefined) {
       const given = Object.entries(deadlines).filter(([, ms]) => ms !== undefined);
       Object.assign(this.#deadlines, Object.fromEntries(given));

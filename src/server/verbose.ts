@@ -2,10 +2,14 @@ import type { ServerOptions } from './options.ts';
 import type { CloseReason } from '../net/close-reason.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Address } from '../transport/address.ts';
-import { visible } from './log-text.ts';
+import { logText } from './log-text.ts';
+import { messageOf } from './log-value.ts';
 import { isThenable } from './protocol-consumer.ts';
 import type { Refusal } from './refusal.ts';
 import type { Served } from './served.ts';
+
+/** Characters of a line. */
+const LONGEST = 4_096;
 
 /** Says each step of a connection's life in a line. */
 export class Verbose {
@@ -60,7 +64,11 @@ export class Verbose {
 
   #say(text: string): void {
     // Names and messages may come from strangers.
-    const line = `[${this.#prefix}] ${visible(text)}`;
+    this.write(`[${this.#prefix}] ${logText(text, LONGEST)}`);
+  }
+
+  /** A line as it is. */
+  write(line: string): void {
     try {
       const done = this.#log(line);
       if (isThenable(done))
@@ -100,7 +108,7 @@ export function describeReason(reason: CloseReason): string {
     case 'dropped':
       return `closed here with ${reason.unsent} bytes unsent`;
     case 'aborted':
-      return reason.cause instanceof Error ? `aborted: ${reason.cause.message}` : 'aborted';
+      return reason.cause instanceof Error ? `aborted: ${messageOf(reason.cause)}` : 'aborted';
     case 'reset':
       return 'reset by the peer';
     case 'failed':

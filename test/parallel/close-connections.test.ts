@@ -2,7 +2,19 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Connection } from '../../src/net/connection.ts';
 import { clientTls, serverTls } from '../support/tls.ts';
-import { anyWay, ask, dial, endOf, leavesNoThread, line, onEachWay, settled, startOn, worker } from './support.ts';
+import {
+  anyWay,
+  ask,
+  dial,
+  endOf,
+  eventually,
+  leavesNoThread,
+  line,
+  onEachWay,
+  settled,
+  startOn,
+  worker,
+} from './support.ts';
 
 describe('connections of workers that are ended by their numbers', () => {
   leavesNoThread();
@@ -84,6 +96,20 @@ describe('connections of workers that are ended by their numbers', () => {
         code: 'ERR_PORTSIDE_OPTIONS',
       });
     await assert.rejects(server.closeConnections([], 'drop' as 'close'), { code: 'ERR_PORTSIDE_OPTIONS' });
+  });
+
+  test('may have their handshakes under way, which is told', async () => {
+    for (const module of ['commands', 'bare'] as const) {
+      const server = await startOn(anyWay, worker(module), { parallelism: 1, tls: serverTls() });
+      const stalled = await dial(server);
+      await eventually(() => server.status().workers[0]?.accepted === 1);
+      const [one] = await server.connections();
+      assert.equal(one?.doing, 'opening', module);
+      assert.equal(await server.closeConnections([{ id: 1, worker: 0 }]), 1, module);
+      await settled(server, 0);
+      await endOf(stalled);
+      await server.stop({ grace: 0 });
+    }
   });
 
   test('and limits that were changed are told as they are now, and so is an end', async () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Connection } from '../../src/net/connection.ts';
+import { LocalPermits } from '../../src/server/permits.ts';
 import { createServer } from '../../src/server/server.ts';
 import type { ServerStatus } from '../../src/server/status.ts';
+import { systemClock } from '../../src/sync/clock.ts';
 import { endAll, onEachNet } from '../support/nets.ts';
 import { dial, serveOn, until } from './support.ts';
 import { Stage } from './virtual.ts';
@@ -51,6 +53,19 @@ describe('the limits of a server', () => {
     });
     assert.throws(() => server.set({ grace: -1, lead: 5 }), { code: 'ERR_PORTSIDE_OPTIONS' });
     assert.deepEqual(server.limits, changed);
+    server.set(undefined as never);
+    assert.deepEqual(server.limits, changed);
+  });
+
+  test('stay where permits of one’s own refuse the change', () => {
+    const permits = new LocalPermits({ connections: 5 }, systemClock);
+    permits.resize = () => {
+      throw new RangeError('not these');
+    };
+    const server = createServer(() => {}, { port: 0, permits });
+    const before = server.limits;
+    assert.throws(() => server.set({ maxConnections: 7, grace: 1 }), /not these/u);
+    assert.deepEqual(server.limits, before);
   });
 });
 

@@ -86,6 +86,25 @@ describe('the fields of a line', () => {
     assert.ok(JSON.stringify(plainFields(loop).fields).length < 200);
   });
 
+  test('are told where there are none to speak of, and weigh what they are', () => {
+    const url = new URL('tcp://me:word@host:1');
+    for (const [given, value] of [
+      [new Date(0), '1970-01-01T00:00:00.000Z'],
+      [url, 'tcp://***@host:1'],
+      [new Uint8Array(3), '[3 bytes]'],
+      [
+        ['a', 1],
+        ['a', 1],
+      ],
+    ] as const)
+      assert.deepEqual(plainFields(given).fields, { value });
+    const error = new Error('x', { cause: new Error('y'.repeat(400)) });
+    for (const given of [error, { error }, Array.from({ length: 200 }, () => true)]) {
+      const { fields, weight } = plainFields(given);
+      assert.ok(JSON.stringify(fields).length < weight * 1.5, `${JSON.stringify(fields).length} ${weight}`);
+    }
+  });
+
   test('have no bytes, no secrets, and of errors no more than their words', () => {
     const error = Object.assign(new Error('no', { cause: new TypeError('why\n[x]') }), {
       code: 'E',

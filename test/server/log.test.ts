@@ -155,6 +155,38 @@ describe('what a server logs', () => {
     assert.equal(server.status().errors, 65);
   });
 
+  test('an error that can’t be read is one all the same, in the log and in the lines of verbose', async () => {
+    const stage = new Stage();
+    const kept = keepLines();
+    const lines: string[] = [];
+    const handler = (): void => {
+      throw Object.assign(new Error('x'), { message: Object.create(null) as string });
+    };
+    const options = { logger: kept.logger, verbose: true, log: (text: string): void => void lines.push(text) };
+    const server = await stage.serve(handler, options);
+    const client = await stage.dial(server);
+    await stage.clock.settle();
+    assert.equal(kept.said('handler failed').length, 1);
+    assert.equal(kept.said('connection closed').length, 1);
+    assert.match(lines.at(-1) ?? '', /closed: aborted: what it says could not be read;/u);
+    assert.equal(server.status().errors, 1);
+    await stage.end(server, client);
+  });
+
+  test('the lines of verbose have no secrets', async () => {
+    const stage = new Stage();
+    const lines: string[] = [];
+    const handler = (): void => {
+      throw new Error('can’t reach http://bob:hunter2@db/x');
+    };
+    const server = await stage.serve(handler, { verbose: true, log: (text) => void lines.push(text) });
+    const client = await stage.dial(server);
+    await stage.clock.settle();
+    assert.match(lines.join('\n'), /can’t reach http:\/\/\*{3}@db\/x/u);
+    assert.doesNotMatch(lines.join('\n'), /hunter2/u);
+    await stage.end(server, client);
+  });
+
   test('errors of ever new kinds are bounded, and the rest counted', async () => {
     const stage = new Stage();
     const kept = keepLines('warn');
