@@ -148,8 +148,13 @@ export function inShort(asked: Asked): Asked {
 }
 
 function short(value: unknown): unknown {
-  const text = JSON.stringify(value) ?? '';
-  return text.length <= 500 ? value : `${text.slice(0, 500)}…`;
+  try {
+    const text = JSON.stringify(value);
+    return text.length <= 500 ? value : `${text.slice(0, 500)}…`;
+  } catch {
+    // Some versions of Node read what is nested deeper than they write.
+    return 'nested too deep';
+  }
 }
 
 function stateOf({ state, ready }: Subject, status = 200): ActionResult {

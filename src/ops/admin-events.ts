@@ -44,7 +44,8 @@ export class AdminEvents {
     const tick = this.#look();
     response.write(`retry: 2000\n\n${this.#text('tick', tick)}`);
     this.#watchers.add(response);
-    response.once('close', () => this.#gone(response));
+    // One that stands behind another in its connection does not hear of the end of that.
+    response.req.socket.once('close', () => this.#gone(response));
     if (this.#timer !== null) return;
     this.#before = tick;
     this.#again();
@@ -65,8 +66,8 @@ export class AdminEvents {
   /** Ends all of them, in order. */
   close(): void {
     for (const response of this.#watchers) response.end();
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#watchers.clear();
+    this.#rest();
   }
 
   #again(): void {
@@ -98,14 +99,17 @@ export class AdminEvents {
     // One copy for all.
     const bytes = Buffer.from(this.#text(event, data));
     for (const response of this.#watchers) {
-      if (response.writableLength + bytes.length > MOST_QUEUED) response.destroy();
+      if (response.writableLength + bytes.length > MOST_QUEUED) response.req.socket.destroy();
       else response.write(bytes);
     }
   }
 
   #gone(response: ServerResponse): void {
     this.#watchers.delete(response);
-    if (this.#watchers.size > 0) return;
+    if (this.#watchers.size === 0) this.#rest();
+  }
+
+  #rest(): void {
     this.#timer?.cancel();
     this.#timer = null;
     this.#told.clear();

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { AddressList } from '../net/address-list.ts';
+import { formatAddress, tcpAddress } from '../transport/address.ts';
 import { Refused } from './admin-reply.ts';
 
 const loopback = new AddressList(['loopback']);
@@ -49,20 +50,26 @@ export class AdminGuard {
   }
 
   /** That the token is shown, where there is one. Throws a {@link Refused}. */
-  checkToken({ headers }: IncomingMessage): void {
-    if (this.#token === null) return;
-    const [, shown = ''] = /^bearer +([\x21-\x7e]+) *$/iu.exec(headers.authorization ?? '') ?? [];
-    // Digests have one length, so that the comparison tells nothing of the token's.
-    if (shown !== '' && timingSafeEqual(digest(shown), this.#token)) return;
+  checkToken(request: IncomingMessage): void {
+    if (this.knows(request)) return;
+    const { headers } = request;
     const why = headers.authorization === undefined ? 'the token is missing' : 'the token is wrong';
     throw new Refused(401, 'unauthorized', `${why}: Authorization: Bearer …`, { 'www-authenticate': 'Bearer' });
+  }
+
+  /** Whether the token is shown, or there is none. */
+  knows({ headers }: IncomingMessage): boolean {
+    if (this.#token === null) return true;
+    const [, shown = ''] = /^bearer +([\x21-\x7e]+) *$/iu.exec(headers.authorization ?? '') ?? [];
+    // Digests have one length, so that the comparison tells nothing of the token's.
+    return shown !== '' && timingSafeEqual(digest(shown), this.#token);
   }
 
   /** Who asks, for the log. */
   peerOf({ socket }: IncomingMessage): string {
     if (this.#unix) return 'unix';
     const { remoteAddress: host = 'unknown', remotePort: port = 0 } = socket;
-    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    return formatAddress(tcpAddress(host, port));
   }
 
   /** Whether a token has to be shown. */
@@ -74,7 +81,7 @@ export class AdminGuard {
     const name = nameOf(host);
     if (name === null) return false;
     if (name === 'localhost' || name.endsWith('.localhost') || isLoopback(name) || this.#names.has(name)) return true;
-    return local !== undefined && name === local.replace(/^::ffff:/iu, '').toLowerCase();
+    return local !== undefined && name === tcpAddress(local, 0).host.toLowerCase();
   }
 }
 

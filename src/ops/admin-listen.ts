@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { resolve } from 'node:path';
 import { PortsideError } from '../base/errors.ts';
 import { formatEndpoint, parseEndpoint } from '../net/endpoint.ts';
@@ -85,10 +85,8 @@ async function bindPath(server: Server, path: string): Promise<Bound> {
   const whole = resolve(path);
   await prepareUnixPath(path, (target) => nodeTransport.dial(target));
   // The file is born with what the umask leaves, and whoever connects before it has its permissions is sent away.
-  let early = true;
-  server.prependListener('connection', (socket) => {
-    if (early) socket.destroy();
-  });
+  const sendAway = (socket: Socket): void => void socket.destroy();
+  server.prependListener('connection', sendAway);
   await listening(server, endpoint, { path });
   try {
     applyUnixMode(path, MODE);
@@ -97,11 +95,12 @@ async function bindPath(server: Server, path: string): Promise<Bound> {
     throw error;
   }
   for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
-  early = false;
+  server.off('connection', sendAway);
   const identity = identify(whole);
   return { address: { family: 'unix', path }, cleanup: () => removeUnixPath(whole, identity) };
 }
 
+type Socket = IncomingMessage['socket'];
 type Place = { readonly host: string; readonly port: number } | { readonly path: string } | { readonly fd: number };
 
 async function listening(server: Server, endpoint: Endpoint, place: Place): Promise<void> {

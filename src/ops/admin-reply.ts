@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { isPortsideError, systemCode } from '../base/errors.ts';
 import { OptionsError } from '../base/options.ts';
 import type { Problem } from '../base/options.ts';
+import { withoutSecrets } from '../server/log-text.ts';
 
 /** What is answered to one request. */
 export interface Reply {
@@ -58,24 +59,47 @@ const STATUSES: Readonly<Record<string, number>> = {
   ERR_PORTSIDE_CERTIFICATE: 409,
 };
 
-/** What is answered instead of what was asked for. */
-export function failure(error: unknown): Reply {
-  if (error instanceof Refused) {
-    const { status, code, message, headers } = error;
-    return { ...told(status, code, message), headers, last: status === 413 || status === 429 };
-  }
-  if (error instanceof OptionsError) {
-    const problems = error.problems.map(({ path, message }) => ({ path: path.replace(/^options\.?/u, ''), message }));
-    const text = problems.map(({ path, message }) => (path === '' ? message : `${path} ${message}`)).join('; ');
-    return told(400, error.code, text, problems);
-  }
-  const code = systemCode(error) ?? 'failed';
-  const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'it failed';
-  return told(isPortsideError(error) ? (STATUSES[code] ?? 500) : 500, code, message);
+/** Characters of a message that are read, and told. */
+const MOST_READ = 65_536;
+const MOST_TOLD = 500;
+
+/** Why something was not done. */
+interface Failure extends Omit<Reply, 'type' | 'body'> {
+  readonly error: ErrorJson['error'];
 }
 
-function told(status: number, code: string, message: string, problems?: readonly Problem[]): Reply {
-  return json({ error: { code, message, problems } } satisfies ErrorJson, status);
+/** What is answered instead of what was asked for. */
+export function failure(thrown: unknown): Reply {
+  const { error, status, ...rest } = failureOf(thrown);
+  return { ...json({ error } satisfies ErrorJson, status), ...rest };
+}
+
+/** The code and the words for what was thrown, and the status that it is answered with. */
+export function failureOf(thrown: unknown): Failure {
+  if (thrown instanceof Refused) {
+    const { status, code, message, headers } = thrown;
+    return { status, error: { code, message }, headers, last: status === 413 || status === 429 };
+  }
+  if (thrown instanceof OptionsError) {
+    const problems = thrown.problems.map(({ path, message }) => ({ path: path.replace(/^options\.?/u, ''), message }));
+    const message = problems.map((one) => (one.path === '' ? one.message : `${one.path} ${one.message}`)).join('; ');
+    return { status: 400, error: { code: thrown.code, message, problems } };
+  }
+  const code = systemCode(thrown) ?? 'failed';
+  const status = isPortsideError(thrown) ? (STATUSES[code] ?? 500) : 500;
+  return { status, error: { code, message: firstLine(thrown) } };
+}
+
+/** The first line of what was thrown, short and without secrets. */
+export function firstLine(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return 'something that is no error was thrown';
+  return lineOf(thrown.message);
+}
+
+/** The first line of a text, short and without secrets. Who shows it has to make it visible. */
+export function lineOf(text: string): string {
+  const [line = ''] = text.slice(0, MOST_READ).split('\n', 1);
+  return withoutSecrets(line).slice(0, MOST_TOLD);
 }
 
 /** On every answer: nothing is kept, guessed at, framed, or shown to other sites. */

@@ -5,7 +5,7 @@ import { readBody } from './admin-body.ts';
 import type { AdminEvents } from './admin-events.ts';
 import type { AdminGuard } from './admin-guard.ts';
 import type { AdminPage } from './admin-page.ts';
-import { Refused, failure, json, line, send } from './admin-reply.ts';
+import { Refused, failure, failureOf, json, line, send } from './admin-reply.ts';
 import type { Reply } from './admin-reply.ts';
 import { connectionJson } from './admin-status.ts';
 import type { StatusJson } from './admin-status.ts';
@@ -24,6 +24,8 @@ export interface RouteParts {
   readonly audit: AuditLog;
   readonly list: ConnectionList;
   readonly rate: RequestRate;
+  /** Of those who don't show the token, so that they don't use up the rate of those who do. */
+  readonly strangers: RequestRate;
   readonly clock: Clock;
   readonly metrics: { readonly contentType: string; text(): Promise<string> } | null;
   readonly page: AdminPage | null;
@@ -62,7 +64,7 @@ export class AdminRoutes {
 
   /** Null: it is answered by and by. */
   async #reply(request: IncomingMessage, response: ServerResponse): Promise<Reply | null> {
-    const { guard, rate, events, page } = this.#parts;
+    const { guard, rate, strangers, events, page } = this.#parts;
     const { method = '', url: target = '' } = request;
     const url = URL.parse(target, 'http://admin');
     if (url === null || !target.startsWith('/')) throw new Refused(400, 'bad-request', 'that is no path');
@@ -71,7 +73,8 @@ export class AdminRoutes {
     // Who watches over the server asks by whatever name, and is never turned away for others.
     if (url.pathname === '/livez') return mustRead(reads, 'GET, HEAD', () => line('live'));
     if (url.pathname === '/readyz') return mustRead(reads, 'GET, HEAD', () => this.#ready());
-    if (!rate.take()) throw new Refused(429, 'too-many-requests', 'too many requests at once', { 'retry-after': '1' });
+    if (!(guard.knows(request) ? rate : strangers).take())
+      throw new Refused(429, 'too-many-requests', 'too many requests at once', { 'retry-after': '1' });
     if (url.pathname === '/') {
       guard.checkName(request);
       if (page === null) throw notFound();
@@ -123,17 +126,18 @@ export class AdminRoutes {
 
   async #act(name: string, request: IncomingMessage): Promise<Reply> {
     const { audit, clock, guard, subject, list } = this.#parts;
-    const asked = await readBody(request);
+    // One who is gone already when it is done has no name any more.
     const peer = guard.peerOf(request);
+    const asked = await readBody(request);
     const who = { at: clock.wall(), peer, token: guard.asks, action: name, asked: inShort(asked) };
     try {
       const { reply, told } = await this.#alone(name, async () => actions[name]!(asked, { subject, list }));
       audit.add({ ...who, result: 'done', told });
       return reply;
     } catch (error) {
-      const why = JSON.parse(failure(error).body) as { error: { message: string } };
-      audit.add({ ...who, result: 'refused', told: why.error.message });
-      throw error;
+      // Told to who asked, and to the log: the endpoint itself is well.
+      audit.add({ ...who, result: 'refused', told: failureOf(error).error.message });
+      return failure(error);
     }
   }
 

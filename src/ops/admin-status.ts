@@ -7,7 +7,7 @@ import type { Vitals } from './vitals.ts';
 /** What a server does now and did so far, as it is told every second. Bytes and milliseconds; what has no limit is null. */
 export interface TickJson extends Omit<
   SubjectStatus,
-  'transport' | 'addresses' | 'shutdownAddress' | 'ending' | 'maxPerClient' | 'measures' | 'workers'
+  'transport' | 'addresses' | 'shutdownAddress' | 'ending' | 'maxPerClient' | 'measures'
 > {
   /** Milliseconds since 1970. */
   readonly at: number;
@@ -15,7 +15,6 @@ export interface TickJson extends Omit<
   readonly loop: Pick<Vitals, 'utilization' | 'delayP50' | 'delayP99' | 'delayMax' | 'delayNow'>;
   readonly memory: Vitals['memory'];
   readonly cpu: Vitals['cpu'];
-  readonly workers: SubjectStatus['workers'];
   readonly drain: DrainProgress | null;
 }
 
@@ -60,8 +59,8 @@ export function tickOf(status: SubjectStatus, vitals: Vitals, drain: DrainProgre
 
 /** Everything that is told of a server. */
 export function statusOf(subject: Subject, status: SubjectStatus, tick: TickJson, version: string): StatusJson {
-  const { name, transport, parallel, limits } = subject;
-  const { addresses, shutdownAddress, measures } = status;
+  const { name, parallel, limits } = subject;
+  const { transport, addresses, shutdownAddress, measures } = status;
   return {
     name,
     pid: process.pid,

@@ -3,10 +3,10 @@ import type { Server } from 'node:http';
 import { isPortsideError } from '../base/errors.ts';
 import { check, fn, integer, list, required, secret, string, table, that, union } from '../base/options.ts';
 import type { Table } from '../base/options.ts';
+import { ownedByScope } from '../parallel/owned.ts';
 import { systemClock } from '../sync/clock.ts';
 import type { Clock } from '../sync/clock.ts';
 import { rethrowSoon } from '../sync/rethrow.ts';
-import { currentScope } from '../sync/scope.ts';
 import type { Address } from '../transport/address.ts';
 import { AdminEvents } from './admin-events.ts';
 import { AdminGuard } from './admin-guard.ts';
@@ -14,6 +14,7 @@ import { bindAdmin } from './admin-listen.ts';
 import type { Bound } from './admin-listen.ts';
 import { AdminPage } from './admin-page.ts';
 import type { PageSource } from './admin-page.ts';
+import { firstLine, lineOf } from './admin-reply.ts';
 import { AdminRoutes } from './admin-routes.ts';
 import { AdminSockets } from './admin-sockets.ts';
 import { statusOf, tickOf } from './admin-status.ts';
@@ -45,13 +46,13 @@ export interface AdminOptions {
   page?: PageSource | undefined;
   /** Told of every action. */
   log?: ((entry: AuditEntry) => void) | undefined;
-  /** Told of what goes wrong in the endpoint itself. @default it is thrown, as an uncaught exception */
+  /** Told of what goes wrong in the endpoint itself, and of what `log` throws. @default it is thrown, as an uncaught exception */
   onError?: ((error: unknown) => void) | undefined;
   /** Connections at a time; one more takes the place of one that asks for nothing. @default 256 */
   maxConnections?: number | undefined;
   /** Watchers of `/api/events` at a time. @default 64 */
   maxWatchers?: number | undefined;
-  /** Requests in a second, over all who ask; those to `/livez` and `/readyz` are not counted. @default 200 */
+  /** Requests in a second, over all who ask; those without a token that is needed are counted apart, and those to `/livez` and `/readyz` not at all. @default 200 */
   maxRequests?: number | undefined;
 }
 
@@ -88,57 +89,43 @@ const IDLE_TIME = 30_000;
 /** Milliseconds that answers under way have when it is closed. */
 const LAST_ANSWERS = 1_000;
 
-let open: (
-  bound: Bound,
-  http: Server,
-  sockets: AdminSockets,
-  events: AdminEvents,
-  audit: AuditLog,
-  end: () => void,
-) => Admin;
+/** What an admin endpoint is made of. */
+interface AdminParts {
+  readonly bound: Bound;
+  readonly http: Server;
+  readonly sockets: AdminSockets;
+  readonly events: AdminEvents;
+  readonly audit: AuditLog;
+  /** Called when it is closed. */
+  readonly end: () => void;
+}
+
+let open: (parts: AdminParts) => Admin;
 
 /** The admin endpoint of a server. Made by {@link startAdmin}. */
 export class Admin implements AsyncDisposable {
   /** Where it listens, with the port really bound. */
   readonly address: Address;
-  readonly #http: Server;
-  readonly #sockets: AdminSockets;
-  readonly #events: AdminEvents;
-  readonly #audit: AuditLog;
-  readonly #end: () => void;
+  readonly #parts: AdminParts;
   #closed: Promise<void> | null = null;
 
   static {
-    open = (...parts) => new Admin(...parts);
+    open = (parts) => new Admin(parts);
   }
 
-  private constructor(
-    bound: Bound,
-    http: Server,
-    sockets: AdminSockets,
-    events: AdminEvents,
-    audit: AuditLog,
-    end: () => void,
-  ) {
-    this.address = bound.address;
-    this.#http = http;
-    this.#sockets = sockets;
-    this.#events = events;
-    this.#audit = audit;
-    this.#end = () => {
-      bound.cleanup();
-      end();
-    };
+  private constructor(parts: AdminParts) {
+    this.address = parts.bound.address;
+    this.#parts = parts;
   }
 
   /** What was done by it, the last thousand actions. */
   get audit(): readonly AuditEntry[] {
-    return this.#audit.entries;
+    return this.#parts.audit.entries;
   }
 
   /** How many watch its events. */
   get watchers(): number {
-    return this.#events.watchers;
+    return this.#parts.events.watchers;
   }
 
   /** Ends it: watchers in order, and answers under way within a second. */
@@ -152,15 +139,17 @@ export class Admin implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    const { bound, http, sockets, events, end } = this.#parts;
     const over = new Promise<void>((resolve) => {
-      this.#http.close(() => resolve());
+      http.close(() => resolve());
     });
-    this.#events.close();
-    this.#sockets.close();
-    const timer = setTimeout(() => this.#sockets.destroy(), LAST_ANSWERS);
+    events.close();
+    sockets.close();
+    const timer = setTimeout(() => sockets.destroy(), LAST_ANSWERS);
     await over;
     clearTimeout(timer);
-    this.#end();
+    bound.cleanup();
+    end();
   }
 }
 
@@ -174,23 +163,12 @@ export class Admin implements AsyncDisposable {
 export async function startAdmin(subject: Subject, given: AdminOptions): Promise<Admin> {
   const options: AdminOptions = check(adminTable, given);
   const { token = null, names = [], maxConnections = 256, maxWatchers = 64, maxRequests = 200 } = options;
-  const scope = currentScope();
   // Held to no clock of a test's, as HTTP is not either.
   const clock: Clock = systemClock;
   const failed = (error: unknown): void => {
     if (options.onError === undefined) rethrowSoon(error);
     else options.onError(error);
   };
-  const vitals = new VitalSigns();
-  const drain = new DrainLedger(clock);
-  const look = (status: SubjectStatus): TickJson =>
-    tickOf(status, vitals.read(), drain.read(status), Math.round(clock.wall()));
-  const events = new AdminEvents(maxWatchers, clock, () => look(subject.status()));
-  const audit = new AuditLog((entry) => {
-    options.log?.(entry);
-    events.tell('audit', { ...entry });
-  });
-  const version = packageVersion();
   const http = createServer({
     maxHeaderSize: MOST_HEADERS,
     headersTimeout: HEADERS_TIME,
@@ -200,13 +178,21 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
   });
   http.maxHeadersCount = 100;
   const sockets = new AdminSockets(http, maxConnections);
-  let bound: Bound;
-  try {
-    bound = await bindAdmin(http, options.listen, token !== null);
-  } catch (error) {
-    vitals[Symbol.dispose]();
-    throw error;
-  }
+  const version = packageVersion();
+  const bound = await bindAdmin(http, options.listen, token !== null);
+  const vitals = new VitalSigns();
+  const drain = new DrainLedger(subject, clock);
+  const look = (status: SubjectStatus): TickJson =>
+    tickOf(status, vitals.read(), drain.read(status), Math.round(clock.wall()));
+  const events = new AdminEvents(maxWatchers, clock, () => look(subject.status()));
+  const audit = new AuditLog((entry) => {
+    try {
+      options.log?.(entry);
+    } catch (error) {
+      failed(error);
+    }
+    events.tell('audit', { ...entry });
+  });
   const history = new History(clock, () => look(subject.status()));
   const routes = new AdminRoutes({
     subject,
@@ -216,6 +202,7 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
     guard: new AdminGuard({ token, names, unix: bound.address.family === 'unix' }),
     list: new ConnectionList(subject, clock),
     rate: new RequestRate(maxRequests, clock),
+    strangers: new RequestRate(maxRequests, clock),
     metrics: options.metrics ?? null,
     page: options.page === undefined ? null : new AdminPage(options.page),
     history,
@@ -228,33 +215,40 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
   // No connection is taken up before the next turn of the loop.
   http.on('request', (request, response) => void routes.answer(request, response));
   http.on('error', failed);
-  if (subject.state === 'draining') drain.begin(subject.status());
-  const unwatch = subject.watch((event) => {
-    if (event.kind === 'state' && event.state === 'draining') drain.begin(subject.status());
-    events.tell(event.kind, told(event));
-    if (event.kind !== 'state') return;
+  const tellDrain = (): void => {
     const progress = drain.read(subject.status());
     if (progress !== null) events.tell('drain', { ...progress });
+  };
+  const unwatch = subject.watch((event) => {
+    if (events.watchers > 0) events.tell(event.kind, told(event));
+    // A server over workers says that it drains before it does.
+    if (event.kind === 'state') queueMicrotask(tellDrain);
   });
   let disown = (): void => {};
-  const admin = open(bound, http, sockets, events, audit, () => {
+  const end = (): void => {
     unwatch();
+    drain[Symbol.dispose]();
     history[Symbol.dispose]();
     vitals[Symbol.dispose]();
     disown();
-  });
-  if (scope !== undefined) disown = scope.own({ what: 'admin endpoint', drop: () => admin.close() });
+  };
+  const admin = open({ bound, http, sockets, events, audit, end });
+  try {
+    disown = ownedByScope('admin endpoint', () => admin.close());
+  } catch (error) {
+    await admin.close();
+    throw error;
+  }
   return admin;
 }
 
 /** An event as it is told: errors by their first line, as stacks are for logs. */
 function told(event: SubjectEvent): Readonly<Record<string, unknown>> {
-  if (event.kind !== 'error' && event.kind !== 'trouble') {
-    const { kind: _, ...rest } = event;
-    return rest;
+  if (event.kind === 'state') return { state: event.state, before: event.before };
+  if (event.kind === 'worker') {
+    const { what, worker, detail } = event;
+    return { what, worker, detail: detail === null ? null : lineOf(detail) };
   }
   const { error, worker } = event;
-  const message =
-    error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'something that is no error was thrown';
-  return { worker, code: isPortsideError(error) ? error.code : null, message: message.slice(0, 500) };
+  return { worker, code: isPortsideError(error) ? error.code : null, message: firstLine(error) };
 }

@@ -99,8 +99,6 @@ export function pageOf(all: readonly SubjectConnection[], query: ConnectionQuery
   const matched = all.filter(matcherOf(query));
   const value = VALUES[sort];
   const sign = order === 'asc' ? 1 : -1;
-  matched.sort(
-    (a, b) => sign * (value(a) - value(b)) || (a.worker ?? 0) - (b.worker ?? 0) || sign * (a.id - b.id) || 0,
-  );
+  matched.sort((a, b) => sign * (value(a) - value(b)) || (a.worker ?? 0) - (b.worker ?? 0) || sign * (a.id - b.id));
   return { total: all.length, matched: matched.length, offset, connections: matched.slice(offset, offset + limit) };
 }

@@ -1,6 +1,6 @@
 import type { Ending } from '../server/drain.ts';
 import type { Clock } from '../sync/clock.ts';
-import type { SubjectStatus } from './subject.ts';
+import type { Subject, SubjectStatus } from './subject.ts';
 
 /** How far the end of a server has come. The counts of endings add up to `closed`. */
 export interface DrainProgress extends Readonly<Record<Ending, number>> {
@@ -23,24 +23,24 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
 };
 
 /** The ledger of a drain as it goes, by what the counts of a server have become since it began. */
-export class DrainLedger {
+export class DrainLedger implements Disposable {
   readonly #clock: Clock;
+  readonly #unwatch: () => void;
   #before: Counts | null = null;
 
-  constructor(clock: Clock) {
+  constructor(subject: Subject, clock: Clock) {
     this.#clock = clock;
-  }
-
-  /** To be called when a drain begins; what is counted from here on is told. */
-  begin({ detached, reasons }: Counts): void {
-    this.#before ??= { detached, reasons };
+    if (subject.state === 'draining') this.#begin(subject.status());
+    this.#unwatch = subject.watch((event) => {
+      if (event.kind === 'state' && event.state === 'draining') this.#begin(subject.status());
+    });
   }
 
   /** Null before a drain. */
   read(status: SubjectStatus): DrainProgress | null {
     const { ending, active, detached, reasons } = status;
     if (ending === null) return null;
-    this.begin(status);
+    this.#begin(status);
     const before = this.#before!;
     const counts: Record<Ending, number> = { finished: 0, idle: 0, forced: 0, failed: 0, detached: 0 };
     counts.detached = detached - before.detached;
@@ -54,5 +54,14 @@ export class DrainLedger {
       closed: Object.values(counts).reduce((total, count) => total + count, 0),
       ...counts,
     };
+  }
+
+  [Symbol.dispose](): void {
+    this.#unwatch();
+  }
+
+  /** What is counted from here on is told. */
+  #begin({ detached, reasons }: Counts): void {
+    this.#before ??= { detached, reasons };
   }
 }

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import { check, integer, table, that } from '../base/options.ts';
 import type { Table } from '../base/options.ts';
+import { visible } from '../server/log-text.ts';
 import { levelRule, silentLogger } from '../server/logger.ts';
 import type { LeastLevel, Logger } from '../server/logger.ts';
 import { PlainLogger } from '../server/plain-logger.ts';
@@ -37,9 +38,6 @@ export async function openLog(given: LogOptions = {}): Promise<Logger> {
   return logger;
 }
 
-/** Would still do something to a terminal, or to what reads lines, where JSON leaves it as it is. */
-const LEFT = /[\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/gu;
-
 /** A logger whose lines, each with its ending, go to `write`: JSON by pino, loaded when it is needed. */
 export async function jsonLogger(level: LeastLevel, write: (line: string) => void): Promise<Logger> {
   if (level === 'silent') return silentLogger;
@@ -53,11 +51,8 @@ export async function jsonLogger(level: LeastLevel, write: (line: string) => voi
       // It is plain already.
       serializers: { err: (err: unknown) => err },
     },
-    { write: (line: string) => write(line.replace(LEFT, escaped)) },
+    // What JSON leaves as it is would still do something to a terminal, or to what reads lines.
+    { write: (line: string) => write(`${visible(line.slice(0, -1))}\n`) },
   );
   return new PlainLogger(level, (rank, fields, message) => lines[rank](fields, message));
-}
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

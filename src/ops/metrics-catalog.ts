@@ -43,6 +43,19 @@ export interface HistogramMetric extends MetricHead {
 /** Everything that there is to know of one metric. */
 export type Metric = NumberMetric | HistogramMetric;
 
+/** The buckets of a histogram by their bounds in the unit of its metric, each with those below it, as Prometheus has them. */
+export function bucketsOf(
+  { bounds, counts }: HistogramStatus,
+  { per }: HistogramMetric,
+): readonly { readonly le: string; readonly count: number }[] {
+  let total = 0;
+  return counts.map((count, i) => {
+    total += count;
+    const bound = bounds[i];
+    return { le: bound === undefined ? '+Inf' : String(bound / per), count: total };
+  });
+}
+
 const STATES = ['idle', 'starting', 'running', 'suspended', 'draining', 'stopped'] as const;
 const ENDINGS = ['finished', 'idle', 'forced', 'failed', 'detached'] as const;
 
@@ -70,11 +83,11 @@ const ofServer: readonly Metric[] = [
     kind: 'gauge',
     unit: '',
     help: 'Always 1: what the server is called, and what it runs on',
-    points: ({ subject, version }) =>
+    points: ({ subject, status, version }) =>
       one(1, {
         'portside.name': subject.name,
         'portside.version': version,
-        'portside.transport': subject.transport,
+        'portside.transport': status.transport,
         'process.runtime.version': process.versions.node,
       }),
   },

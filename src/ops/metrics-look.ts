@@ -1,13 +1,14 @@
-import { performance } from 'node:perf_hooks';
-import type { EventLoopUtilization } from 'node:perf_hooks';
+import { ownedByScope } from '../parallel/owned.ts';
 import { LoopDelay } from '../server/loop-delay.ts';
 import type { LoopDelays } from '../server/loop-delay.ts';
 import { systemClock } from '../sync/clock.ts';
-import { currentScope } from '../sync/scope.ts';
 import { DrainLedger } from './drain-progress.ts';
 import type { DrainProgress } from './drain-progress.ts';
+import { LoopUse } from './loop-use.ts';
 import { packageVersion } from './package-version.ts';
 import type { Subject, SubjectStatus } from './subject.ts';
+import { cpuTime } from './vitals.ts';
+import type { Vitals } from './vitals.ts';
 
 /** How one thread does. */
 export interface ThreadLook {
@@ -30,39 +31,29 @@ export interface MetricsLook {
   readonly drain: DrainProgress | null;
   readonly threads: readonly ThreadLook[];
   /** Seconds of CPU time of the process, and bytes of its memory. */
-  readonly cpu: { readonly user: number; readonly system: number };
+  readonly cpu: Vitals['cpu'];
   readonly rss: number;
   readonly version: string;
 }
 
-/** Milliseconds between two looks at how busy the event loop was; who asks sooner gets what the last one told. */
-const LEAST = 500;
-
 /** Looks at a server for whoever makes metrics of it. Belongs to the scope that is current now. */
 export class MetricsLooker implements AsyncDisposable {
   readonly #subject: Subject;
-  readonly #drain = new DrainLedger(systemClock);
-  readonly #unwatch: () => void;
+  readonly #drain: DrainLedger;
   readonly #disown: () => void;
   readonly #close: () => void;
   readonly #version: string = packageVersion();
   /** Begun with the first look, as timers come by it that nobody may want. */
   #delay: LoopDelay | null = null;
-  #seen: EventLoopUtilization = performance.eventLoopUtilization();
-  #seenAt: number = performance.now();
-  #utilization = 0;
+  readonly #use = new LoopUse();
   #closed = false;
 
   /** @param closed Called once, when it is closed. */
   constructor(what: string, subject: Subject, closed: () => void = () => {}) {
     this.#subject = subject;
     this.#close = closed;
-    const drop = (): Promise<void> => this[Symbol.asyncDispose]();
-    this.#disown = currentScope()?.own({ what, drop }) ?? ((): void => {});
-    if (subject.state === 'draining') this.#drain.begin(subject.status());
-    this.#unwatch = subject.watch((event) => {
-      if (event.kind === 'state' && event.state === 'draining') this.#drain.begin(subject.status());
-    });
+    this.#disown = ownedByScope(what, () => this[Symbol.asyncDispose]());
+    this.#drain = new DrainLedger(subject, systemClock);
   }
 
   /** How everything is now. */
@@ -70,11 +61,10 @@ export class MetricsLooker implements AsyncDisposable {
     const subject = this.#subject;
     const status = subject.status();
     const { rss, heapUsed } = process.memoryUsage();
-    const { user, system } = process.cpuUsage();
     if (!this.#closed) this.#delay ??= new LoopDelay();
     const main: ThreadLook = {
       name: 'main',
-      utilization: this.#busy(),
+      utilization: this.#use.read(),
       delay: this.#delay?.read() ?? null,
       heap: heapUsed,
       connections: null,
@@ -84,7 +74,7 @@ export class MetricsLooker implements AsyncDisposable {
       status,
       drain: this.#drain.read(status),
       threads: [main, ...workersOf(status)],
-      cpu: { user: user / 1e6, system: system / 1e6 },
+      cpu: cpuTime(),
       rss,
       version: this.#version,
     };
@@ -93,22 +83,12 @@ export class MetricsLooker implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#closed = true;
-    this.#unwatch();
+    this.#drain[Symbol.dispose]();
     this.#disown();
     this.#delay?.[Symbol.dispose]();
+    this.#delay = null;
     this.#close();
     return Promise.resolve();
-  }
-
-  #busy(): number {
-    const at = performance.now();
-    if (at - this.#seenAt >= LEAST) {
-      const seen = performance.eventLoopUtilization();
-      this.#utilization = performance.eventLoopUtilization(seen, this.#seen).utilization;
-      this.#seen = seen;
-      this.#seenAt = at;
-    }
-    return this.#utilization;
   }
 }
 

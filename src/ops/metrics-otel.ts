@@ -1,7 +1,7 @@
 import { PortsideError } from '../base/errors.ts';
 import { check, record, string, table, that } from '../base/options.ts';
 import type { Table } from '../base/options.ts';
-import { catalog } from './metrics-catalog.ts';
+import { bucketsOf, catalog } from './metrics-catalog.ts';
 import type { HistogramMetric, MetricAttributes, NumberMetric } from './metrics-catalog.ts';
 import { MetricsLooker } from './metrics-look.ts';
 import type { MetricsLook } from './metrics-look.ts';
@@ -129,12 +129,7 @@ function histogramOf(meter: MeterLike, metric: HistogramMetric, instruments: Obs
       const all = { ...common, ...attributes };
       batch.observe(count, histogram.count, all);
       batch.observe(sum, histogram.sum / per, all);
-      let total = 0;
-      for (const [i, one] of histogram.counts.entries()) {
-        total += one;
-        const bound = histogram.bounds[i];
-        batch.observe(bucket, total, { ...all, le: bound === undefined ? '+Inf' : String(bound / per) });
-      }
+      for (const { le, count: upTo } of bucketsOf(histogram, metric)) batch.observe(bucket, upTo, { ...all, le });
     }
   };
 }

@@ -1,5 +1,5 @@
 import type { Metric as PromMetric } from 'prom-client';
-import { catalog } from './metrics-catalog.ts';
+import { bucketsOf, catalog } from './metrics-catalog.ts';
 import type { HistogramMetric, Metric, MetricAttributes, MetricDistribution } from './metrics-catalog.ts';
 import { MetricsLooker } from './metrics-look.ts';
 import type { MetricsLook } from './metrics-look.ts';
@@ -76,23 +76,24 @@ async function registryOf(look: () => MetricsLook): Promise<Registry> {
 }
 
 function linesOf(metric: Metric, name: string, look: MetricsLook): readonly Line[] {
-  if (metric.kind === 'histogram') return metric.distributions(look).flatMap((one) => bucketsOf(metric, name, one));
+  if (metric.kind === 'histogram')
+    return metric.distributions(look).flatMap((one) => histogramLines(metric, name, one));
   return metric.points(look).map(({ value, attributes }) => ({ value, labels: labelsOf(attributes) }));
 }
 
-/** Buckets add up in Prometheus: each has those below it too. */
-function bucketsOf({ per }: HistogramMetric, name: string, { histogram, attributes }: MetricDistribution): Line[] {
-  const labels = labelsOf(attributes);
-  let total = 0;
-  const lines = histogram.counts.map((count, i): Line => {
-    total += count;
-    const bound = histogram.bounds[i];
-    const le = bound === undefined ? '+Inf' : String(bound / per);
-    return { value: total, labels: { ...labels, le }, metricName: `${name}_bucket` };
-  });
-  lines.push({ value: histogram.sum / per, labels, metricName: `${name}_sum` });
-  lines.push({ value: histogram.count, labels, metricName: `${name}_count` });
-  return lines;
+function histogramLines(metric: HistogramMetric, name: string, one: MetricDistribution): readonly Line[] {
+  const { histogram } = one;
+  const labels = labelsOf(one.attributes);
+  const buckets = bucketsOf(histogram, metric).map(({ le, count }): Line => ({
+    value: count,
+    labels: { ...labels, le },
+    metricName: `${name}_bucket`,
+  }));
+  return [
+    ...buckets,
+    { value: histogram.sum / metric.per, labels, metricName: `${name}_sum` },
+    { value: histogram.count, labels, metricName: `${name}_count` },
+  ];
 }
 
 function labelsOf(attributes: MetricAttributes): Record<string, string> {

@@ -2,68 +2,22 @@ import { PortsideError } from '../base/errors.ts';
 import type { Reloaded } from '../parallel/parallel-events.ts';
 import type { EndByHand } from '../server/end-by-hand.ts';
 import type { ServerState } from '../server/events.ts';
-import type { ServerLimits } from '../server/limits.ts';
-import type { DrainOptions, ServerChanges } from '../server/options.ts';
 import type { Server } from '../server/server.ts';
+import { Operated } from './operated.ts';
 import type { ConnectionName, Subject, SubjectConnection, SubjectEvent, SubjectStatus } from './subject.ts';
 
 /** A server on this thread, as something that is operated. */
-export class ServerSubject implements Subject {
-  readonly name: string;
-  readonly transport: string;
+export class ServerSubject extends Operated<Server> implements Subject {
   readonly parallel = false;
-  readonly #server: Server;
-
-  constructor(server: Server, name: string) {
-    this.#server = server;
-    this.name = name;
-    this.transport = server.status().transport;
-  }
-
-  get state(): ServerState {
-    return this.#server.state;
-  }
-
-  get ready(): boolean {
-    return this.#server.ready;
-  }
-
-  get limits(): ServerLimits {
-    return this.#server.limits;
-  }
 
   status(): SubjectStatus {
-    const { connections: _, ...status } = this.#server.status();
+    const { connections: _, ...status } = this.server.status();
     return { ...status, queued: 0, restarts: 0, workers: [] };
   }
 
   connections(): Promise<readonly SubjectConnection[]> {
-    const { connections } = this.#server.status({ connections: true });
+    const { connections } = this.server.status({ connections: true });
     return Promise.resolve((connections ?? []).map((one) => ({ ...one, worker: null, threadId: null })));
-  }
-
-  suspend(): void {
-    this.#server.suspend();
-  }
-
-  resume(): void {
-    this.#server.resume();
-  }
-
-  drain(options: DrainOptions): Promise<unknown> {
-    return this.#server.drain(options);
-  }
-
-  stop(options: { readonly grace?: number | undefined }): Promise<unknown> {
-    return this.#server.stop(options);
-  }
-
-  set(changes: ServerChanges): void {
-    this.#server.set(changes);
-  }
-
-  reloadTls(): Promise<void> {
-    return this.#server.reloadTls();
   }
 
   reload(): Promise<Reloaded> {
@@ -76,14 +30,14 @@ export class ServerSubject implements Subject {
 
   async closeConnections(which: readonly ConnectionName[], how: EndByHand): Promise<number> {
     const mine = which.filter(({ worker }) => worker === null || worker === undefined);
-    return this.#server.closeConnections(
+    return this.server.closeConnections(
       mine.map(({ id }) => id),
       how,
     );
   }
 
   watch(tell: (event: SubjectEvent) => void): () => void {
-    const server = this.#server;
+    const server = this.server;
     const state = (now: ServerState, before: ServerState): void => tell({ kind: 'state', state: now, before });
     const error = (thrown: unknown): void => tell({ kind: 'error', error: thrown, worker: null });
     const trouble = (met: PortsideError): void => tell({ kind: 'trouble', error: met, worker: null });

@@ -53,8 +53,6 @@ export type SubjectEvent =
 export interface Subject {
   /** What it is called. */
   readonly name: string;
-  /** What carries its bytes: `node`, `native`, or the name of one's own transport. */
-  readonly transport: string;
   readonly state: ServerState;
   readonly ready: boolean;
   /** Whether there are workers, which can be exchanged. */
@@ -75,7 +73,7 @@ export interface Subject {
   /** Rejects with ERR_PORTSIDE_UNSUPPORTED where there are no workers. */
   resize(count: number): Promise<void>;
   /** Starts a new version of the program, which takes over; rejects with why that can't be, or failed, and then this one goes on. Undefined where nobody can do it. */
-  upgrade?: (() => Promise<Upgraded>) | undefined;
+  readonly upgrade?: (() => Promise<Upgraded>) | undefined;
   /** Ends connections, in order or by a reset; gives how many of them there were. */
   closeConnections(which: readonly ConnectionName[], how: EndByHand): Promise<number>;
   /** Tells what happens until what it gives back is called. */
@@ -87,8 +85,7 @@ export function subjectOf(
   server: Server | ParallelServer,
   { name = 'portside', upgrade }: { name?: string; upgrade?: Subject['upgrade'] } = {},
 ): Subject {
-  const subject: Subject =
-    server instanceof ParallelServer ? new ParallelSubject(server, name) : new ServerSubject(server, name);
-  subject.upgrade = upgrade;
-  return subject;
+  return server instanceof ParallelServer
+    ? new ParallelSubject(server, name, upgrade)
+    : new ServerSubject(server, name, upgrade);
 }

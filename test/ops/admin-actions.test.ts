@@ -5,24 +5,17 @@ import { describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { Connection } from '../../src/net/connection.ts';
 import type { AuditEntry } from '../../src/ops/audit.ts';
+import type { Upgraded } from '../../src/ops/subject.ts';
 import { ParallelServer } from '../../src/parallel/parallel-server.ts';
 import { certificates, files } from '../support/certificates.ts';
+import { serve } from '../../src/server/server.ts';
+import { endOf } from '../parallel/support.ts';
 import { leavesNothing } from '../support/leaves-nothing.ts';
-import { endsItsStands, eventually, onEachKind, say, standOne, standTwo } from './admin-support.ts';
+import { endsItsStands, eventually, onEachKind, say, standOn, standOne, standTwo } from './admin-support.ts';
 import type { Stand } from './admin-support.ts';
 
 endsItsStands();
 leavesNothing();
-
-async function endOf(client: Connection): Promise<'end' | 'reset'> {
-  try {
-    while ((await client.read()) !== null);
-    await client.close();
-    return 'end';
-  } catch {
-    return 'reset';
-  }
-}
 
 /** What the log says of the last action. */
 function last(at: Stand): Pick<AuditEntry, 'action' | 'result' | 'told'> {
@@ -180,6 +173,9 @@ onEachKind('an action by the admin endpoint', (stand, parallel) => {
     const at = await stand();
     const tls = await at.act('tls/reload');
     assert.deepEqual([tls.status, tls.json.error.code], [409, 'ERR_PORTSIDE_STATE']);
+    const upgrade = await at.act('upgrade');
+    assert.deepEqual([upgrade.status, upgrade.json.error.code], [409, 'ERR_PORTSIDE_UNSUPPORTED']);
+    assert.equal((await at.ask('/api/status')).json.upgradable, false);
     if (parallel) return;
     for (const [action, body] of [
       ['reload', {}],
@@ -237,6 +233,28 @@ describe('workers that are exchanged by the admin endpoint', () => {
     assert.equal(threads(at).length, 3);
     for (const workers of [0, 'two', 5_000, undefined])
       assert.equal((await at.act('resize', { workers })).status, 400, String(workers));
+  });
+});
+
+describe('an upgrade by the admin endpoint', () => {
+  const upgradable = async (upgrade: () => Promise<Upgraded>): Promise<Stand> =>
+    standOn(await serve(() => {}, { port: 0, host: '127.0.0.1' }), {}, upgrade);
+
+  test('is told by the processes that serve now and before', async () => {
+    const at = await upgradable(() => Promise.resolve({ pid: 12, before: 11 }));
+    assert.equal((await at.ask('/api/status')).json.upgradable, true);
+    const { status, json } = await at.act('upgrade');
+    assert.deepEqual([status, json], [200, { pid: 12, before: 11 }]);
+    assert.deepEqual(last(at).result, 'done');
+  });
+
+  test('that fails is told to who asked and to the log, and the server goes on', async () => {
+    const at = await upgradable(() => Promise.reject(new Error('no such program\nat all')));
+    const { status, json } = await at.act('upgrade');
+    const told = 'no such program';
+    assert.deepEqual([status, json.error], [500, { code: 'failed', message: told }]);
+    assert.deepEqual(last(at), { action: 'upgrade', result: 'refused', told });
+    assert.equal(at.server.state, 'running');
   });
 });
 

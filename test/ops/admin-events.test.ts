@@ -4,11 +4,14 @@ import { createServer, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
+import type { Connection } from '../../src/net/connection.ts';
 import { AdminEvents } from '../../src/ops/admin-events.ts';
 import type { TickJson } from '../../src/ops/admin-status.ts';
+import { serve } from '../../src/server/server.ts';
 import { VirtualClock } from '../../src/sync/virtual-clock.ts';
+import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { leavesNothing } from '../support/leaves-nothing.ts';
-import { Watching, atEnd, endsItsStands, eventually, standOne } from './admin-support.ts';
+import { Watching, atEnd, endsItsStands, eventually, standOn, standOne } from './admin-support.ts';
 
 endsItsStands();
 leavesNothing();
@@ -140,5 +143,18 @@ describe('who watches events', () => {
     await client.write('fail\n');
     const { message, code, worker } = await watching.until('error');
     assert.deepEqual([message, code, worker], ['asked to fail', null, null]);
+  });
+
+  test('is told no secret', async () => {
+    const handler = async (conn: Connection): Promise<never> => {
+      await conn.readLine();
+      throw new Error('no, not with password=hunter2');
+    };
+    const at = await standOn(await serve(handler, { port: 0, host: '127.0.0.1', transport: nodeTransport }));
+    const watching = await Watching.of(at);
+    const client = await at.dial();
+    await client.write('go\n');
+    const { message } = await watching.until('error');
+    assert.equal(message, 'no, not with password=***');
   });
 });

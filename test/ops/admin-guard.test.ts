@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { AuditEntry } from '../../src/ops/audit.ts';
 import { leavesNothing } from '../support/leaves-nothing.ts';
+import { v6 } from '../support/udp.ts';
 import { Watching, endsItsStands, standOne } from './admin-support.ts';
 import type { Stand } from './admin-support.ts';
 
@@ -101,6 +102,14 @@ describe('the name that an admin endpoint is asked by', () => {
     }
     assert.equal(at.server.state, 'running');
     assert.equal(await status(at, '/readyz', { host: 'evil.example' }), 200, 'probes come by whatever name');
+  });
+});
+
+describe('who asks', () => {
+  test('is told as what he is, also where IPv4 comes by IPv6', { skip: !v6 && 'no IPv6' }, async () => {
+    const at = await standOne({}, { listen: '[::]:0', token: TOKEN });
+    await at.act('suspend', {}, bearer(TOKEN));
+    assert.match(at.admin.audit[0]!.peer, /^127\.0\.0\.1:\d+$/u);
   });
 });
 

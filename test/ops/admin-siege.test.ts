@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
@@ -105,6 +106,11 @@ describe('what is wrong with requests', () => {
       assert.equal((await at.act('limits', `{"__proto__":{"maxConnections":1},"constructor":1}`)).status, 400);
       const large = await at.act('limits', { allow: ['x'.repeat(70_000)] });
       assert.deepEqual([large.status, large.json.error.code], [413, 'too-large']);
+      // Deeper than some versions of Node can write it.
+      const deep = `${'['.repeat(32_000)}${']'.repeat(32_000)}`;
+      for (const body of [`{"a":${deep}}`, `{"deadlines":${deep}}`, `{"allow":${deep}}`])
+        assert.equal((await at.act('limits', body)).json.error.code, 'ERR_PORTSIDE_OPTIONS');
+      assert.equal((await at.ask('/api/audit')).status, 200);
       const claimed = new Raw(at).say(`${POST}content-length: 99999999999\r\n\r\n{`);
       assert.equal(await claimed.status(), 413);
       await eventually(() => claimed.closed);
@@ -203,6 +209,34 @@ describe('those who come to the admin endpoint in numbers', () => {
     assert.equal((await at.ask('/api/status')).status, 200);
   });
 
+  test('without the token leave those who have it their requests', async () => {
+    const token = 'x'.repeat(32);
+    const at = await standOne({}, { maxRequests: 20, token });
+    const authorization = `Bearer ${token}`;
+    const ask = (headers: Readonly<Record<string, string>>): Promise<number> =>
+      at.ask('/api/status', { headers }).then(({ status }) => status);
+    const wrong = await Promise.all(
+      Array.from({ length: 100 }, () => ask({ authorization: `Bearer ${'y'.repeat(32)}` })),
+    );
+    assert.ok(wrong.includes(401) && wrong.includes(429), wrong.join());
+    assert.equal(await ask({ authorization }), 200);
+  });
+
+  test('and take none of the answers they asked for keep nobody else out', async () => {
+    const at = await standOne({}, { maxConnections: 20, page: 'x'.repeat(8_000_000) });
+    await undisturbed(at, async () => {
+      // The page is more than the kernel holds, and what is asked for after it waits for it.
+      const request = ['/', '/livez'].map((path) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`).join('');
+      for (let i = 0; i < 20; i += 1) {
+        const deaf = connectTcp({ host: '127.0.0.1', port: at.port }).on('error', () => {});
+        atEnd(async () => deaf.destroy());
+        deaf.write(request);
+        await once(deaf, 'readable');
+      }
+      for (let i = 0; i < 5; i += 1) assert.equal((await at.ask('/readyz')).status, 200);
+    });
+  });
+
   test('to watch, two thousand of them, are let in as far as there is room', async () => {
     const at = await standOne({}, { maxWatchers: 30, maxConnections: 100, maxRequests: 100_000 });
     await undisturbed(at, async () => {
@@ -219,6 +253,24 @@ describe('those who come to the admin endpoint in numbers', () => {
       const ticks = first.of('tick').length;
       await eventually(() => first.of('tick').length > ticks);
       assert.equal((await at.ask('/api/status')).status, 200);
+    });
+  });
+
+  test('to watch, and go before it is their turn, are forgotten', async () => {
+    let asked = 0;
+    const never = (): Promise<string> => {
+      asked += 1;
+      return new Promise(() => {});
+    };
+    const at = await standOne({}, { metrics: { contentType: 'text/plain', text: never } });
+    await undisturbed(at, async () => {
+      const raw = new Raw(at);
+      for (const path of ['/metrics', '/api/events', '/api/events'])
+        raw.say(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+      await eventually(() => at.admin.watchers === 2);
+      assert.equal(asked, 1);
+      raw.socket.destroy();
+      await eventually(() => at.admin.watchers === 0);
     });
   });
 });

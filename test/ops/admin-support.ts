@@ -12,6 +12,7 @@ import type { DrainProgress } from '../../src/ops/drain-progress.ts';
 import { startAdmin } from '../../src/ops/admin.ts';
 import type { Admin, AdminOptions } from '../../src/ops/admin.ts';
 import { subjectOf } from '../../src/ops/subject.ts';
+import type { Subject } from '../../src/ops/subject.ts';
 import type { ParallelOptions } from '../../src/parallel/options.ts';
 import type { ParallelServer } from '../../src/parallel/parallel-server.ts';
 import { startParallel } from '../../src/parallel/start-parallel.ts';
@@ -147,8 +148,7 @@ const echo = async (conn: Connection): Promise<void> => {
 /** A server on one thread that sends lines back, with an admin endpoint. */
 export async function standOne(options: ServerOptions = {}, admin: Partial<AdminOptions> = {}): Promise<Stand<Server>> {
   const server = await serve(echo, { port: 0, host: '127.0.0.1', transport: nodeTransport, ...options });
-  atEnd(() => server.stop({ grace: 0 }));
-  return new Stand(server, await opened(server, admin));
+  return standOn(server, admin);
 }
 
 /** The same over two workers. */
@@ -159,14 +159,19 @@ export async function standTwo(
   const module = new URL('../parallel/workers/commands.ts', import.meta.url);
   const place = { port: 0, host: '127.0.0.1', parallelism: 2, restart: { delay: 10 } } as const;
   const server = await startParallel(module, { ...place, ...anyWay.options, ...options });
-  atEnd(() => server.stop({ grace: 0 }));
-  return new Stand(server, await opened(server, admin));
+  return standOn(server, admin);
 }
 
-async function opened(server: Server | ParallelServer, options: Partial<AdminOptions>): Promise<Admin> {
-  const admin = await startAdmin(subjectOf(server, { name: 'echo.ts' }), { listen: ':0', ...options });
+/** An admin endpoint on a server, which ends with the test. */
+export async function standOn<S extends Server | ParallelServer>(
+  server: S,
+  options: Partial<AdminOptions> = {},
+  upgrade?: Subject['upgrade'],
+): Promise<Stand<S>> {
+  atEnd(() => server.stop({ grace: 0 }));
+  const admin = await startAdmin(subjectOf(server, { name: 'echo.ts', upgrade }), { listen: ':0', ...options });
   atEnd(() => admin.close());
-  return admin;
+  return new Stand(server, admin);
 }
 
 /** Describes a promise for a server on one thread, and for one over workers. */

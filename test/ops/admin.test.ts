@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { once } from 'node:events';
+import { chmodSync, existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isPortsideError } from '../../src/base/errors.ts';
@@ -12,8 +13,9 @@ import { serve } from '../../src/server/server.ts';
 import { Scope } from '../../src/sync/scope.ts';
 import { nodeTransport } from '../../src/transport/node/transport.ts';
 import { anyWay } from '../parallel/support.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { leavesNothing } from '../support/leaves-nothing.ts';
-import { Watching, atEnd, endsItsStands, eventually, onEachKind, say, standOne } from './admin-support.ts';
+import { Watching, endsItsStands, eventually, onEachKind, say, standOne } from './admin-support.ts';
 
 endsItsStands();
 leavesNothing();
@@ -135,6 +137,8 @@ onEachKind('an admin endpoint', (stand, parallel) => {
     assert.deepEqual([audit.action, audit.result], ['suspend', 'done']);
     await at.act('drain');
     const drain = await watching.until('drain', ({ left }) => left === 0);
+    const began = watching.seen.findIndex(({ event, data }) => event === 'state' && data.state === 'draining');
+    assert.equal(watching.seen[began + 1]?.event, 'drain', 'at once, with the next tick a second away');
     assert.equal(drain.deadline === null || drain.deadline >= drain.since, true);
     await watching.until('state', ({ state }) => state === 'stopped');
     assert.equal(watching.ended, false);
@@ -197,6 +201,21 @@ describe('what an admin endpoint is given', () => {
     assert.equal((await at.ask('/livez')).status, 200);
   });
 
+  test('may throw when it is told of an action, which is done all the same', async () => {
+    const errors: unknown[] = [];
+    const broken = new Error('no room in the log');
+    const log = (): never => {
+      throw broken;
+    };
+    const at = await standOne({}, { log, onError: (error) => errors.push(error) });
+    assert.equal((await at.act('suspend')).status, 200);
+    assert.deepEqual(errors, [broken]);
+    assert.deepEqual(
+      at.admin.audit.map(({ result }) => result),
+      ['done'],
+    );
+  });
+
   test('is told all that is wrong at once', async () => {
     const server = await serve(() => {}, { port: 0, host: '127.0.0.1' });
     const wrong = { token: 'short', maxConnections: 0, names: ['a b'], colour: 'red' } as unknown as AdminOptions;
@@ -211,14 +230,8 @@ describe('what an admin endpoint is given', () => {
 });
 
 describe('where an admin endpoint listens', () => {
-  const folder = (): string => {
-    const at = mkdtempSync(join(tmpdir(), 'portside-admin-'));
-    atEnd(async () => rmSync(at, { recursive: true, force: true }));
-    return at;
-  };
-
-  test('may be a path, which is its user’s alone, and is gone afterwards', async () => {
-    const path = join(folder(), 'admin.sock');
+  test('may be a path, which is its user’s alone, and is gone afterwards', async (t) => {
+    const path = join(temporaryFolder(t), 'admin.sock');
     const at = await standOne({}, { listen: path });
     assert.deepEqual(at.admin.address, { family: 'unix', path });
     assert.equal(statSync(path).mode & 0o777, 0o600);
@@ -229,8 +242,14 @@ describe('where an admin endpoint listens', () => {
     assert.equal(existsSync(path), false);
   });
 
-  test('may be a path that a dead server left behind, and no other file', async () => {
-    const at = folder();
+  test('may be a path that a dead server left behind, and no other file', async (t) => {
+    const at = temporaryFolder(t);
+    const dead = createServer().listen(join(at, 'dying.sock'));
+    await once(dead, 'listening');
+    renameSync(join(at, 'dying.sock'), join(at, 'dead.sock'));
+    dead.close();
+    const heir = await standOne({}, { listen: join(at, 'dead.sock') });
+    assert.equal((await heir.ask('/livez')).status, 200);
     const first = await standOne({}, { listen: join(at, 'a.sock') });
     await assert.rejects(standOne({}, { listen: join(at, 'a.sock') }), { code: 'EADDRINUSE' });
     assert.equal((await first.ask('/livez')).status, 200);
@@ -271,6 +290,17 @@ describe('where an admin endpoint listens', () => {
     await scope.close();
     const gone = connect({ host: '127.0.0.1', port: address.port }, { transport: nodeTransport });
     await assert.rejects(gone, { code: 'ECONNREFUSED' });
+    await server.stop({ grace: 0 });
+  });
+
+  test('is given up when its scope is closed before it listens', async () => {
+    const scope = new Scope({ parent: null });
+    const server = await serve(() => {}, { port: 0, host: '127.0.0.1' });
+    const listeners = server.listenerCount('state');
+    const opening = scope.run(() => startAdmin(subjectOf(server), { listen: ':0' }));
+    void scope.close();
+    await assert.rejects(opening, { code: 'ERR_PORTSIDE_SCOPE_CLOSED' });
+    assert.equal(server.listenerCount('state'), listeners);
     await server.stop({ grace: 0 });
   });
 });

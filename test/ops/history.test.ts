@@ -5,6 +5,7 @@ import type { TickJson } from '../../src/ops/admin-status.ts';
 import { History } from '../../src/ops/history.ts';
 import type { HistoryJson } from '../../src/ops/history.ts';
 import { VitalSigns } from '../../src/ops/vitals.ts';
+import { LoopDelay } from '../../src/server/loop-delay.ts';
 import { VirtualClock } from '../../src/sync/virtual-clock.ts';
 import { leavesNothing } from '../support/leaves-nothing.ts';
 import { endsItsStands, standOne, standTwo } from './admin-support.ts';
@@ -84,5 +85,19 @@ describe('the vital signs', () => {
     assert.ok(delayNow >= 150 && delayMax >= delayNow, `${delayNow} ${delayMax}`);
     assert.equal(vitals.read().delayNow, delayNow, 'within the same second it is the same');
     vitals[Symbol.dispose]();
+  });
+
+  test('forget what was late before, and see it when it is late again', async () => {
+    const delay = new LoopDelay(0);
+    for (let round = 0; round < 3; round += 1) {
+      await sleep(50);
+      const end = performance.now() + 300;
+      while (performance.now() < end);
+      await sleep(50);
+      assert.ok(delay.read().max >= 150, `round ${round}`);
+      do await sleep(50);
+      while (delay.read().max >= 150);
+    }
+    delay[Symbol.dispose]();
   });
 });

@@ -5,7 +5,10 @@ import { catalog } from '../../src/ops/metrics-catalog.ts';
 import { metricsOf, prometheusName } from '../../src/ops/metrics.ts';
 import type { Metrics } from '../../src/ops/metrics.ts';
 import { subjectOf } from '../../src/ops/subject.ts';
+import type { Subject, SubjectStatus } from '../../src/ops/subject.ts';
+import { Measures } from '../../src/server/measures.ts';
 import { refusalKinds } from '../../src/server/refusal.ts';
+import type { RefusalKind } from '../../src/server/refusal.ts';
 import { Scope } from '../../src/sync/scope.ts';
 import { endAll } from '../support/nets.ts';
 import { inCheckout } from '../support/program.ts';
@@ -22,6 +25,17 @@ function metricsFor({ server }: Stand, name = 'echo.ts'): Metrics {
   const metrics = metricsOf(subjectOf(server, { name }));
   atEnd(() => metrics.close());
   return metrics;
+}
+
+/** A server whose status is another one. */
+function seenAs(subject: Subject, other: (status: SubjectStatus) => SubjectStatus): Subject {
+  return new Proxy(subject, {
+    get: (target, name) => {
+      if (name === 'status') return () => other(target.status());
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
+    },
+  });
 }
 
 async function scrape(metrics: Metrics): Promise<Scraped> {
@@ -139,22 +153,94 @@ describe('metrics', () => {
 
   test('of one text are of one moment, and are written once for all who ask at a time', async () => {
     const { server } = await standOne();
-    const subject = subjectOf(server);
     let looks = 0;
-    const counted = new Proxy(subject, {
-      get: (target, name) => {
-        if (name === 'status') looks += 1;
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
-      },
-    });
-    const metrics = metricsOf(counted);
+    const metrics = metricsOf(
+      seenAs(subjectOf(server), (status) => {
+        looks += 1;
+        return status;
+      }),
+    );
     atEnd(() => metrics.close());
     const texts = await Promise.all(Array.from({ length: 5_000 }, () => metrics.text()));
     assert.equal(looks, 1);
     assert.equal(new Set(texts).size, 1);
     assert.notEqual(await metrics.text(), texts[0]);
     assert.equal(looks, 2);
+  });
+
+  test('have each its own number', async () => {
+    const { server } = await standTwo();
+    const measures = new Measures();
+    const reasons = { ended: 31, reset: 32 };
+    const refused = Object.fromEntries(refusalKinds.map((kind, i) => [kind, 41 + i])) as Record<RefusalKind, number>;
+    const histograms = [
+      ['duration', 'duration_seconds', 1_000],
+      ['bytesRead', 'io_size_bytes', 1],
+      ['handshake', 'handshake_duration_seconds', 1_000],
+      ['queue', 'queue_duration_seconds', 1_000],
+      ['dispatch', 'dispatch_duration_seconds', 1_000],
+      ['handOver', 'handover_duration_seconds', 1_000],
+    ] as const;
+    for (const [i, [name]] of histograms.entries()) measures[name].add(i + 1);
+    measures.bytesWritten.add(70);
+    const numbers = {
+      portside_uptime_seconds: 0.001,
+      portside_connection_accepted_total: 2,
+      portside_connection_detached_total: 3,
+      portside_connection_handed_over_total: 4,
+      portside_connection_active: 5,
+      portside_connection_queued: 6,
+      portside_connection_limit: 7,
+      portside_handler_errors_total: 8,
+      portside_accept_errors_total: 9,
+      portside_worker_running: 2,
+      portside_worker_restarts_total: 10,
+      portside_drain_elapsed_seconds: 0.011,
+      portside_drain_left_seconds: 0.012,
+      portside_drain_connections: 5,
+    };
+    const metrics = metricsOf(
+      seenAs(subjectOf(server), ({ workers, ...status }) => ({
+        ...status,
+        uptime: 1,
+        accepted: 2,
+        detached: 3,
+        handedOver: 4,
+        active: 5,
+        queued: 6,
+        maxConnections: 7,
+        errors: 8,
+        troubles: 9,
+        restarts: 10,
+        ending: { since: 11, left: 12 },
+        bytesRead: 13,
+        bytesWritten: 14,
+        measures: measures.read(),
+        workers: workers.map((worker, i) => ({ ...worker, connections: 20 + i, heap: 30 + i })),
+        reasons,
+        refused,
+      })),
+    );
+    atEnd(() => metrics.close());
+    const found = await scrape(metrics);
+    for (const [name, value] of Object.entries(numbers)) assert.equal(found.value(name), value, name);
+    for (const [name, value] of Object.entries({ receive: 13, transmit: 14 }))
+      assert.equal(found.value('portside_network_io_bytes_total', direction(name)), value);
+    for (const [reason, value] of Object.entries(reasons))
+      assert.equal(found.value('portside_connection_closed_total', { portside_reason: reason }), value);
+    for (const [reason, value] of Object.entries(refused))
+      assert.equal(found.value('portside_connection_refused_total', { portside_reason: reason }), value);
+    for (const [i, [name, plain, per]] of histograms.entries())
+      assert.equal(
+        found.value(`portside_connection_${plain}_sum`, name === 'bytesRead' ? direction('receive') : {}),
+        (i + 1) / per,
+      );
+    assert.equal(found.value('portside_connection_io_size_bytes_sum', direction('transmit')), 70);
+    for (const i of [0, 1]) {
+      const thread = { thread_name: `portside ${i}` };
+      assert.equal(found.value('portside_worker_connections', thread), 20 + i);
+      assert.equal(found.value('portside_thread_heap_used_bytes', thread), 30 + i);
+    }
   });
 
   test('cost nothing before they are asked for, and watch no more when they are closed, as their scope does', async () => {
@@ -167,7 +253,9 @@ describe('metrics', () => {
     await scope.close();
     assert.equal(one.server.listenerCount('state'), before);
     await metrics.close();
-    assert.match(await metrics.text(), /^portside_ready 1$/mu);
+    const late = await metrics.text();
+    assert.match(late, /^portside_ready 1$/mu);
+    assert.doesNotMatch(late, /^nodejs_eventloop_delay_/mu);
   });
 
   test('have the loops of all threads, workers by their index', async () => {
