@@ -25,6 +25,8 @@ export interface LetterHead {
   readonly place: number;
   /** Under which client it is counted; null where it is not. */
   readonly client: string | null;
+  /** Milliseconds since it was accepted, when it left. */
+  readonly age: number;
   /** When it left, by `performance.now()`, which counts from the start of the process in every thread. */
   readonly left: number;
 }
@@ -37,8 +39,6 @@ interface LetterBody {
   readonly proxy: ProxyHeader | null;
   /** The peer by its header; null where its socket tells it. */
   readonly remote: Address | null;
-  /** Milliseconds since it was accepted. */
-  readonly age: number;
   /** Whether its first byte has come. */
   readonly heard: boolean;
 }
@@ -47,6 +47,8 @@ interface LetterBody {
 export interface Arrival extends LetterBody {
   /** Null for one that nobody had begun to serve. */
   readonly handedOver: HandedOver | null;
+  /** Milliseconds since it was accepted. */
+  readonly age: number;
   readonly client: string | null;
 }
 
@@ -74,13 +76,13 @@ function unpacked(bytes: Uint8Array): unknown {
 /**
  * What goes along with a connection as it is now, but for its head. Throws ERR_PORTSIDE_OPTIONS for a value that can't be copied, and ERR_PORTSIDE_LIMIT for one that takes more than 1 MiB.
  */
-export function letterBody(link: Link, value: unknown, age: number): Uint8Array {
+export function letterBody(link: Link, value: unknown): Uint8Array {
   const { proxy, remote } = link.life;
   const heard = link.received > 0;
   let body: Uint8Array;
   try {
     const served = value !== UNSERVED;
-    const parts: LetterBody = { value: served ? value : undefined, served, proxy, remote, age, heard };
+    const parts: LetterBody = { value: served ? value : undefined, served, proxy, remote, heard };
     body = packed(parts);
   } catch (cause) {
     // The message quotes a function with all of its source.
@@ -119,9 +121,10 @@ export function headOf(letter: Uint8Array): LetterHead {
 
 /** Makes a new connection the one that it was in another worker. It is to be held to its deadlines afterwards, by its age. */
 export function arrive(link: Link, letter: Uint8Array): Arrival {
-  const { from, to, client } = headOf(letter);
+  const { from, to, client, age: then, left } = headOf(letter);
+  const age = then + Math.max(0, performance.now() - left);
   const body = unpacked(letter.subarray(LENGTH + lengthOfHead(letter))) as LetterBody;
-  const arrival: Arrival = { ...body, client, handedOver: body.served ? { from, to, value: body.value } : null };
+  const arrival: Arrival = { ...body, client, age, handedOver: body.served ? { from, to, value: body.value } : null };
   const { life } = link;
   life.arrival = arrival;
   life.proxy = body.proxy;

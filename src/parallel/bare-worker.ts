@@ -140,7 +140,7 @@ export class BareWorker implements Serving, Owner {
       this.#permits.give();
       this.#drain?.moved(this.#ids.size);
     };
-    const age = Math.max(0, this.#clock.now() - known.at);
+    const age = (): number => Math.max(0, this.#clock.now() - known.at);
     // Its endpoints differ in nothing.
     const departing = { place: 0, permits: [this.#permits], age, client: () => null, left };
     await this.#departures.handOver(connection, worker, value, departing);

@@ -34,8 +34,8 @@ export interface Departing {
   readonly place: number;
   /** Where its permits are from. */
   readonly permits: readonly BorrowedPermits[];
-  /** Milliseconds since it was accepted. */
-  readonly age: number;
+  /** Milliseconds since it was accepted, when asked. */
+  readonly age: () => number;
   /** Under which client it is counted; null where it is not. */
   readonly client: () => string | null;
   /** It is gone: whoever counts it forgets it. */
@@ -89,7 +89,7 @@ export class Departures {
     const { passage } = this;
     if (passage === null) throw new PortsideError('ERR_PORTSIDE_UNSUPPORTED', this.#why, inside.detail('handOver'));
     this.#mustServe(inside, worker);
-    const body = letterBody(inside, value, departing.age);
+    const body = letterBody(inside, value);
     holdBack(inside);
     try {
       await this.#go(inside, passage, worker, body, departing);
@@ -100,11 +100,11 @@ export class Departures {
   }
 
   async #go(inside: Link, passage: Passage, worker: number, body: Uint8Array, departing: Departing): Promise<void> {
-    const { place, permits, left } = departing;
+    const { place, permits, age, left } = departing;
     const until = inside.clock.now() + PATIENCE;
     const give: Parameters<typeof depart>[1] = (channel, unread) => {
-      const head = { from: this.#self, to: worker, place, client: departing.client(), left: performance.now() };
-      const letter = letterOf(head, body);
+      const now = { client: departing.client(), age: age(), left: performance.now() };
+      const letter = letterOf({ from: this.#self, to: worker, place, ...now }, body);
       return passage.give(channel, channel.given ?? 0, { letter, unread });
     };
     const gone = (): void => {

@@ -63,8 +63,8 @@ export interface ServiceObserver {
 /** What its server knows of a connection that is to be handed over. */
 export interface Leaving {
   readonly intake: Intake<ServedHost>;
-  /** Milliseconds since it was accepted. */
-  readonly age: number;
+  /** Milliseconds since it was accepted, when asked. */
+  readonly age: () => number;
   /** Under which client it is counted; null where it is not. */
   readonly client: () => string | null;
   /** It is gone: the server forgets it. */
@@ -353,10 +353,10 @@ export class Service implements ServedHost, AdmissionHost, ClientsHost {
       this.observer?.handedOver(connection);
       this.#forget(served, 'moved');
       this.verbose?.handedOver(served, worker);
-      this.log?.handedOver(served, age, worker);
+      this.log?.handedOver(served, age(), worker);
       this.#emit('handOver', connection, worker, id);
     };
-    const age = Math.max(0, this.clock.now() - this.began - at);
+    const age = (): number => Math.max(0, this.clock.now() - this.began - at);
     const client = (): string | null => this.#clients.counted(served);
     await this.wayOut!.handOver(connection, worker, value, { intake, age, client, left });
   }

@@ -44,7 +44,7 @@ const BLOCK = `
   import { readFileSync } from 'node:fs';
   const size = () => {
     const [from, to] = /^([0-9a-f]+)-([0-9a-f]+) .*\\[heap\\]$/mu.exec(readFileSync('/proc/self/maps', 'latin1')).slice(1);
-    return parseInt(to, 16) - parseInt(from, 16);
+    return Number.parseInt(to, 16) - Number.parseInt(from, 16);
   };
   export default async (conn) => {
     const before = size();
@@ -58,7 +58,7 @@ async function growthOf(t: TestContext, env: Readonly<Record<string, string>> = 
   const conn = await connect({ host: '127.0.0.1', port });
   const line = await conn.readLine({ timeout: 20_000 });
   conn.abort();
-  return parseInt(line ?? '', 10);
+  return Number.parseInt(line ?? '', 10);
 }
 
 const noCore = !('addon' in loadNative()) || libcOf(process.execPath) !== 'glibc';

@@ -128,6 +128,18 @@ onEachWay(
       assert.ok(one.age >= 60, `${one.age}`);
     });
 
+    test('does not get younger while it waits for a client that reads slowly', async () => {
+      const server = await startOn(way, hops, { dispatch: () => 0 });
+      const client = await dial(server);
+      const flood = 16 * 2 ** 20;
+      await client.write(`flood ${flood}\ngo 1\n`);
+      await sleep(400);
+      for (let read = 0; read < flood; read += 65_536) await client.readExactly(65_536);
+      assert.equal(await ask(client, 'where'), '1');
+      const [one] = await server.connections();
+      assert.ok(one!.age >= 400, `${one!.age}`);
+    });
+
     test('is held to the deadlines that it came with', async () => {
       const deadlines = { life: 1_500, firstByte: 200 };
       const server = await startOn(way, hops, { dispatch: () => 0, deadlines });

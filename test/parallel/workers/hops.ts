@@ -65,6 +65,9 @@ async function obey(conn: Connection, line: string): Promise<'gone' | 'here'> {
     case 'told':
       await conn.write(`${told}\n`);
       return 'here';
+    case 'flood':
+      conn.write(new Uint8Array(Number(first))).catch(() => {});
+      return 'here';
     case 'where':
       await conn.write(`${me}\n`);
       return 'here';
