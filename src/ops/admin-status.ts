@@ -1,5 +1,6 @@
 import type { ServerLimits } from '../server/limits.ts';
 import { formatAddress } from '../transport/address.ts';
+import type { ConnectionPage } from './connection-query.ts';
 import type { DrainProgress } from './drain-progress.ts';
 import type { Subject, SubjectConnection, SubjectStatus } from './subject.ts';
 import type { Vitals } from './vitals.ts';
@@ -81,6 +82,11 @@ export function statusOf(subject: Subject, status: SubjectStatus, tick: TickJson
 export interface ConnectionJson extends Omit<SubjectConnection, 'remote' | 'local'> {
   readonly peer: string;
   readonly local: string;
+}
+
+/** The answer to `GET /api/connections`. */
+export interface ConnectionPageJson extends Omit<ConnectionPage, 'connections'> {
+  readonly connections: readonly ConnectionJson[];
 }
 
 /** A connection as JSON has it. */

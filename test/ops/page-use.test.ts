@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { statusPage } from '../../src/ops/page.ts';
 import { endsItsStands, eventually, say, standOne } from './admin-support.ts';
-import { says, withBrowser, withoutBrowser } from './browser.ts';
+import { expected, says, withBrowser, withoutBrowser } from './browser.ts';
 
 endsItsStands();
 
@@ -31,7 +31,10 @@ const FAINT = `(() => {
     const grounds = [];
     for (let at = element; at !== null; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
     const { color, fontSize, fontWeight } = getComputedStyle(element);
-    const [ground, text] = [light(over(grounds)), light(over([...grounds, color]))];
+    let opacity = 100;
+    for (let at = element; at !== null; at = at.parentElement) opacity *= Number(getComputedStyle(at).opacity);
+    const seen = 'color-mix(in srgb, ' + color + ' ' + opacity + '%, transparent)';
+    const [ground, text] = [light(over(grounds)), light(over([...grounds, seen]))];
     const ratio = (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
     const size = parseFloat(fontSize);
     const large = size >= 24 || (size >= 18.66 && Number(fontWeight) >= 600);
@@ -60,7 +63,7 @@ describe('the status page', { skip }, () => {
   test('is light or dark as the system is, or as it was chosen, and legible either way', async () => {
     const at = await standOne({ maxConnections: 1 }, { page: statusPage });
     await say(await at.dial(), 'hello');
-    const { page, press } = await open(at, { colorScheme: 'dark' });
+    const { page, press, faults } = await open(at, { colorScheme: 'dark' });
     await page.locator('#rows tr').first().waitFor();
     const ground = (): Promise<string> => page.evaluate('getComputedStyle(document.body).backgroundColor');
     const dark = await ground();
@@ -83,12 +86,17 @@ describe('the status page', { skip }, () => {
     await press('Suspend');
     await says(page.locator('#state'), 'Suspended');
     assert.deepEqual(await page.evaluate(FAINT), []);
+    await at.admin.close();
+    await says(page.locator('#state'), 'Out of reach');
+    assert.deepEqual(await page.evaluate(FAINT), [], 'what was known last too');
+    // A browser says of its own that nobody answered.
+    expected(faults, /ERR_/u);
   });
 
   test('fits a phone: nothing goes sideways, and what is tapped is large enough', async () => {
     const at = await standOne({}, { page: statusPage });
     await say(await at.dial(), 'hello');
-    for (const width of [320, 390]) {
+    for (const width of [320, 360]) {
       const { page, press, dialog } = await open(at, {
         viewport: { width, height: 780 },
         hasTouch: true,
@@ -100,6 +108,15 @@ describe('the status page', { skip }, () => {
         `[...document.querySelectorAll('main button')].filter((one) => one.checkVisibility() && one.closest('thead') === null && one.getBoundingClientRect().height < 40).map((one) => one.textContent)`,
       );
       assert.deepEqual(small, []);
+      const cut = await page.evaluate(
+        `[...document.querySelectorAll('button')].filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)`,
+      );
+      assert.deepEqual(cut, []);
+      // What only a wide table shows is not to be come to either.
+      const reached = await page.evaluate(
+        `[...document.querySelectorAll('#columns :is(button, input)')].filter((one) => (one.focus(), one === document.activeElement)).length`,
+      );
+      assert.equal(reached, 0);
       await press('Drain…');
       const box = await dialog.boundingBox();
       assert.ok(box !== null && box.x >= 0 && box.x + box.width <= width, JSON.stringify(box));
@@ -130,6 +147,12 @@ describe('the status page', { skip }, () => {
     await page.keyboard.press('Enter');
     await page.keyboard.press('Enter');
     await says(state, 'Suspended, not ready');
+    // The button is gone: it is with those beside it.
+    await eventually(async () => (await focused(page)) === 'Actions');
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(page), 'Resume…');
+    await at.act('resume');
+    await eventually(async () => (await focused(page)) === 'Actions');
     await tabTo(page, 'Select connection 1');
     // The rows are told anew every two seconds.
     const asked = page.waitForResponse(/api\/connections/u);
@@ -145,6 +168,36 @@ describe('the status page', { skip }, () => {
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Enter');
     await assert.rejects(client.readLine());
+    await eventually(
+      async () =>
+        (await page.evaluate(`document.activeElement.getAttribute('aria-labelledby')`)) === 'connections-title',
+    );
+  });
+
+  test('leaves the focus where it is when rows change their places, and below the top of the page', async () => {
+    const at = await standOne({}, { page: statusPage });
+    const clients = [await at.dial(), await at.dial(), await at.dial()];
+    for (const [i, client] of clients.entries()) await say(client, 'x'.repeat(30 - 10 * i));
+    const { page } = await open(at, { viewport: { width: 740, height: 600 } });
+    await page.getByRole('button', { name: 'In', exact: true }).click();
+    const box = page.getByRole('checkbox', { name: /Select connection 3/u });
+    await box.focus();
+    await says(page.locator('#rows tr').first(), /^1/u);
+    await say(clients[2]!, 'x'.repeat(100));
+    await says(page.locator('#rows tr').first(), /^3/u);
+    assert.match(await focused(page), /^Select connection 3/u);
+    // Nothing that has it lies under what stays at the top.
+    for (let i = 0; (await focused(page)) !== 'Skip to the numbers'; i += 1) {
+      assert.ok(i < 60);
+      await page.keyboard.press('Shift+Tab');
+      const [name, seen] = await page.evaluate<[string, boolean]>(`(() => {
+        const one = document.activeElement;
+        const { left, top, width, height } = one.getBoundingClientRect();
+        const there = document.elementFromPoint(left + width / 2, top + height / 2);
+        return [one.outerHTML.slice(0, 80), one.contains(there) || there?.closest('label')?.contains(one) === true];
+      })()`);
+      assert.ok(seen, name);
+    }
   });
 
   test('stands still when it is paused, and goes on from there', async () => {

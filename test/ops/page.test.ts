@@ -122,6 +122,7 @@ describe('the status page', { skip }, () => {
     await says(page.locator('#matched'), /^3 connections$/u);
     await page.getByLabel('idle', { exact: true }).check({ force: true });
     await page.getByLabel('Peer').fill('loopback');
+    await page.getByLabel('Older than').fill('1000');
     await says(page.locator('#close-matching:enabled'), 'Close matching');
     await page.getByRole('checkbox', { name: /Select connection 2/u }).check();
     await press('Close selected (1)…');
@@ -133,7 +134,7 @@ describe('the status page', { skip }, () => {
     assert.equal(await say(clients[0]!, 'goes on'), 'goes on');
     await says(page.locator('#matched'), /^2 connections$/u);
     await press('Close matching…');
-    await says(dialog, 'doing idle');
+    await says(dialog, 'All that match when it is done: peer loopback, doing idle, older than 1s.');
     await page.getByLabel('By a reset').check();
     await press('Close 2');
     await says(said, '2 connections closed.');
@@ -228,7 +229,10 @@ describe('the status page', { skip }, () => {
 
   test('says that the server is gone, and comes back with it', async () => {
     const at = await stand();
+    await say(await at.dial(), 'hello');
     const { page, press, state, faults } = await open(at);
+    const selected = page.getByRole('checkbox', { name: 'Select connection 1 of' });
+    await selected.check();
     await at.admin.close();
     await at.server.stop({ grace: 0 });
     await says(page.getByRole('alert'), /What is shown is what was known last/u);
@@ -238,13 +242,30 @@ describe('the status page', { skip }, () => {
     await press('Suspend');
     await says(page.getByRole('dialog'), 'That did not work: the server can’t be reached.');
     await press('Cancel');
-    await stand({}, { listen: `:${at.port}` });
+    const next = await stand({}, { listen: `:${at.port}` });
+    await say(await next.dial(), 'hello');
     // It may have come back by itself meanwhile.
     await page.evaluate(`document.getElementById('retry').click()`);
     await says(state, 'Running, ready');
     await says(page.locator('#activity'), 'The server was started anew');
     await page.locator('#banner').waitFor({ state: 'hidden' });
+    // The first of this one is another than the first of that.
+    await says(page.locator('#close-selected:disabled'), 'Close selected…');
+    assert.equal(await selected.isChecked(), false);
     // A browser says of its own that nobody answered.
+    expected(faults, /ERR_/u);
+  });
+
+  test('takes a server that lets in and says nothing for gone', async () => {
+    const at = await stand();
+    const { page, faults } = await open(at);
+    await page.route('**/api/events', () => {});
+    await page.clock.install();
+    const asked = page.waitForRequest('**/api/events');
+    await page.reload();
+    await asked;
+    await page.clock.fastForward(6_000);
+    await says(page.getByRole('alert'), 'The server says nothing any more.');
     expected(faults, /ERR_/u);
   });
 
@@ -263,6 +284,14 @@ describe('the status page', { skip }, () => {
     await says(said, '3 workers serve.');
     await says(bars.nth(2), /^#2/u);
     await says(page.locator('#activity'), 'Worker #2 started');
+    // Who looks at one that goes sees all again.
+    await page.getByRole('combobox', { name: 'Worker' }).selectOption('#2');
+    await says(page.locator('#matched'), '0 of 1 connection');
+    await press('Resize…');
+    await page.getByRole('spinbutton', { name: 'Workers' }).fill('2');
+    await press('Resize');
+    await says(said, '2 workers serve.');
+    await says(page.locator('#matched'), /^1 connection$/u);
   });
 
   test('asks for the token where there is one, shows nothing before, and keeps it for the tab alone', async () => {
@@ -273,9 +302,14 @@ describe('the status page', { skip }, () => {
     await field.waitFor();
     assert.ok(await main.isHidden());
     assert.equal(await page.title(), 'Portside');
-    await field.fill('not-the-token-at-all');
-    await page.keyboard.press('Enter');
-    await says(page.locator('#sign-in-error'), 'That is not the token.');
+    const problem = page.locator('#sign-in-error');
+    for (const wrong of ['not-the-token-at-all', 'no header has 日本']) {
+      await field.fill(wrong);
+      await page.keyboard.press('Enter');
+      await says(problem, 'That is not the token.');
+    }
+    await page.reload();
+    await field.waitFor();
     await field.fill(token);
     await page.keyboard.press('Enter');
     await main.waitFor();

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
-import type { ConnectionJson, LimitsJson, StatusJson } from '../../ops/admin-status.ts';
+import type { ConnectionPageJson, LimitsJson, StatusJson } from '../../ops/admin-status.ts';
 import type { AuditEntry } from '../../ops/audit.ts';
 import type { Upgraded } from '../../ops/subject.ts';
 import { count, duration, oneOfWords } from '../flag-values.ts';
@@ -198,13 +198,6 @@ const connectionFlags: FlagGroup = {
   ],
 };
 
-interface Page {
-  readonly total: number;
-  readonly matched: number;
-  readonly offset: number;
-  readonly connections: readonly ConnectionJson[];
-}
-
 function connectionsCommand(add: Add): void {
   const command = add('connections', 'list connections, or end them', async (asking, names) => {
     const { where, close, reset, sort, order, limit, offset } = asking.command.opts<ConnectionsFlags>();
@@ -214,7 +207,7 @@ function connectionsCommand(add: Add): void {
     const parameters = whereParameters(where ?? {});
     for (const [name, value] of Object.entries({ sort, order, limit, offset }))
       if (value !== undefined) parameters.set(name, String(value));
-    const page = await client.get<Page>(`/api/connections?${parameters.toString()}`);
+    const page = await client.get<ConnectionPageJson>(`/api/connections?${parameters.toString()}`);
     show(page, ({ total, matched, connections }) => {
       const parallel = connections.some(({ worker }) => worker !== null);
       const shown = connections.length === matched ? '' : `, ${connections.length} shown`;

@@ -2,7 +2,7 @@ import type { ConnectionJson, LimitsJson, StatusJson } from '../../ops/admin-sta
 import type { AuditEntry } from '../../ops/audit.ts';
 import type { DrainProgress } from '../../ops/drain-progress.ts';
 import { formatDuration } from '../durations.ts';
-import { byKind, columns, howLong, howMuch } from './tables.ts';
+import { byKind, columns, howLong, howMuch, percent, tlsText } from './tables.ts';
 
 /** What a server does, for people. */
 export function statusReport(status: StatusJson): string {
@@ -64,7 +64,7 @@ export function connectionsReport(connections: readonly ConnectionJson[], parall
     howMuch(one.bytesRead),
     howMuch(one.bytesWritten),
     howMuch(one.queued),
-    one.tls === null ? '-' : `${one.tls.protocol}${one.tls.alpn === null ? '' : ` ${one.tls.alpn}`}`,
+    tlsText(one.tls),
     one.local,
   ]);
   const head = [parallel ? 'worker/id' : 'id', 'peer', 'doing', 'age', 'in', 'out', 'queued', 'tls', 'at'];
@@ -127,8 +127,4 @@ export function auditReport(entries: readonly AuditEntry[]): string {
 
 function inBrackets(text: string): string {
   return text === '' ? '' : ` (${text})`;
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)}%`;
 }

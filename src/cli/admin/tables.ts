@@ -1,3 +1,4 @@
+import type { ConnectionJson } from '../../ops/admin-status.ts';
 import { printable } from '../connect/printable.ts';
 
 /** Rows as lines, each column as wide as its widest cell; those that `right` names are put to the right. What a stranger has said in a cell does not steer the terminal. */
@@ -25,11 +26,17 @@ export function howLong(ms: number): string {
 export function howMuch(bytes: number): string {
   let value = bytes;
   for (const unit of ['', 'k', 'M', 'G', 'T']) {
-    if (value < 1_000 || unit === 'T')
-      return unit === '' ? `${value}` : `${value < 10 ? value.toFixed(1) : Math.round(value)}${unit}`;
+    // Where rounding makes no fourth digit of it.
+    if (value < 999.5 || unit === 'T')
+      return unit === '' ? `${value}` : `${value < 9.95 ? value.toFixed(1) : Math.round(value)}${unit}`;
     value /= 1_024;
   }
   return `${bytes}`;
+}
+
+/** `42%` */
+export function percent(share: number): string {
+  return `${Math.round(share * 100)}%`;
 }
 
 /** What was counted by kinds, without those of which there are none: `full 3, rate 1`. */
@@ -38,4 +45,10 @@ export function byKind(counts: Readonly<Record<string, number>>): string {
     .filter(([, count]) => count > 0)
     .map(([name, count]) => `${name} ${count}`)
     .join(', ');
+}
+
+/** `TLSv1.3 h2`; a dash without TLS. */
+export function tlsText(tls: ConnectionJson['tls']): string {
+  if (tls === null) return '-';
+  return `${tls.protocol}${tls.alpn === null ? '' : ` ${tls.alpn}`}`;
 }

@@ -1,3 +1,5 @@
+import { percent } from '../admin/tables.ts';
+
 /** Heights of a column, from the lowest. */
 const HEIGHTS = '▁▂▃▄▅▆▇█';
 
@@ -41,9 +43,4 @@ export function bar(share: number, columns: number): string {
   const text = percent(whole).padStart(inner).slice(-inner);
   const filled = Math.round(whole * inner);
   return `[${text.replaceAll(/ /gu, (blank, at: number) => (at < filled ? '|' : blank))}]`;
-}
-
-/** `42%` */
-export function percent(share: number): string {
-  return `${Math.round(share * 100)}%`;
 }

@@ -2,7 +2,6 @@ import { parseWhere } from '../admin/where.ts';
 import { connectionName } from '../admin/reports.ts';
 import type { TopModel } from './model.ts';
 import { SORT_KEYS, inOrder } from './rows.ts';
-import type { Row } from './rows.ts';
 import { chosenAt, chosenRow } from './view.ts';
 import type { Deed, Pane, TopView } from './view.ts';
 
@@ -33,7 +32,7 @@ const MOST_TYPED = 500;
 
 /** What each key does, for the help. */
 export const KEYS: readonly (readonly [keys: string, does: string])[] = [
-  ['↑ ↓, k j', 'choose a connection'],
+  ['↑ ↓, k j', 'choose a connection, or scroll'],
   ['PgUp PgDn Home End', 'by pages, and to the ends'],
   ['s, S', 'order by age, in, out, rate, queued, id'],
   ['r', 'turn the order around'],
@@ -56,11 +55,12 @@ export function pressed(view: TopView, model: TopModel, key: Key, page: number):
   if (prompt?.kind === 'confirm') return answered(view, prompt.deeds, key);
   const fresh: TopView = { ...view, note: null };
   const shown = view.held ?? model;
-  return command(fresh, model, key) ?? moved(fresh, inOrder(shown.rows, view.sort, view.descending), key, page);
+  return command(fresh, model, key) ?? moved(fresh, shown, key, page);
 }
 
 const just = (view: TopView): Pressed => ({ view, wanted: { kind: 'nothing' } });
-const look = (view: TopView): Pressed => ({ view, wanted: { kind: 'look' } });
+/** A display that is held goes on with it: what it holds is of another order, or another filter. */
+const look = (view: TopView): Pressed => ({ view: { ...view, held: null }, wanted: { kind: 'look' } });
 
 /** Null for a key that commands nothing. */
 function command(view: TopView, model: TopModel, { text, name }: Key): Pressed | null {
@@ -79,7 +79,7 @@ function command(view: TopView, model: TopModel, { text, name }: Key): Pressed |
       return just({ ...view, pane: 'connections', prompt: { kind: 'filter', text: view.filter } });
     case 'p':
     case ' ':
-      return view.held === null ? just({ ...view, held: model }) : look({ ...view, held: null });
+      return view.held === null ? just({ ...view, held: model }) : look(view);
     case 'e':
       return just(toggled(view, 'events'));
     case '?':
@@ -96,12 +96,17 @@ function command(view: TopView, model: TopModel, { text, name }: Key): Pressed |
 }
 
 function toggled(view: TopView, pane: Pane): TopView {
-  return { ...view, pane: view.pane === pane ? 'connections' : pane };
+  return { ...view, pane: view.pane === pane ? 'connections' : pane, scrolled: 0 };
 }
 
-function moved(view: TopView, rows: readonly Row[], { text, name }: Key, page: number): Pressed {
-  const { index } = view;
-  const to = (at: number): Pressed => just(chosenAt(view, rows, at));
+/** Through the table, or through the lines that are shown instead of it. */
+function moved(view: TopView, { rows: some, happenings }: TopModel, { text, name }: Key, page: number): Pressed {
+  const rows = inOrder(some, view.sort, view.descending);
+  const scrolls = view.pane !== 'connections';
+  const index = scrolls ? view.scrolled : view.index;
+  const last = scrolls ? (view.pane === 'help' ? KEYS : happenings).length - page : rows.length - 1;
+  const to = (at: number): Pressed =>
+    just(scrolls ? { ...view, scrolled: Math.max(0, Math.min(at, last)) } : chosenAt(view, rows, at));
   switch (name) {
     case 'up':
       return to(index - 1);
@@ -114,7 +119,7 @@ function moved(view: TopView, rows: readonly Row[], { text, name }: Key, page: n
     case 'home':
       return to(0);
     case 'end':
-      return to(rows.length - 1);
+      return to(last);
     default:
       return text === 'k' ? to(index - 1) : text === 'j' ? to(index + 1) : just(view);
   }

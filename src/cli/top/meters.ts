@@ -1,7 +1,7 @@
 import type { TickJson } from '../../ops/admin-status.ts';
 import { formatDuration } from '../durations.ts';
-import { howMuch } from '../admin/tables.ts';
-import { percent, sparkline } from './bars.ts';
+import { howMuch, percent } from '../admin/tables.ts';
+import { sparkline } from './bars.ts';
 import type { TopModel } from './model.ts';
 import type { Sample } from './past.ts';
 import { perSecond } from './rates.ts';
@@ -129,7 +129,7 @@ function bytesRate(bytes: number | undefined): string {
 }
 
 /** `0.4ms`, `12ms`, `1.2s` */
-function shortTime(ms: number): string {
+export function shortTime(ms: number): string {
   if (ms >= 1_000) return `${(ms / 1_000).toFixed(1)}s`;
   return `${ms < 10 ? ms.toFixed(1).replace(/\.0$/u, '') : Math.round(ms)}ms`;
 }

@@ -1,4 +1,4 @@
-import type { StatusJson, TickJson } from '../../ops/admin-status.ts';
+import type { ConnectionPageJson, StatusJson, TickJson } from '../../ops/admin-status.ts';
 import type { HistoryJson } from '../../ops/history.ts';
 import type { WatchedEvent } from '../admin/client.ts';
 import { withEvent, withHappening } from './happenings.ts';
@@ -8,7 +8,7 @@ import type { Sample } from './past.ts';
 import { ratesOf } from './rates.ts';
 import type { Rates } from './rates.ts';
 import { rowsOf } from './rows.ts';
-import type { ConnectionPage, Row } from './rows.ts';
+import type { Row } from './rows.ts';
 
 /** Whether the server is heard. */
 export type Contact =
@@ -56,13 +56,19 @@ export const nothingKnown: TopModel = {
   happenings: [],
 };
 
-/** The server was reached, for the first time or again; another process in its place begins anew. */
+/** The server was reached, for the first time or again; one that was started anew, or is another process, begins anew. */
 export function withStatus(model: TopModel, status: StatusJson, now: number): TopModel {
   const { about, contact } = model;
-  const same = about === null || about.pid === status.pid;
+  // In a container each process may have the same id.
+  const same = about === null || (about.pid === status.pid && status.uptime >= (model.tick?.uptime ?? 0));
   let { happenings } = model;
   if (contact.kind === 'gone') {
-    const text = same ? 'the server is back' : `process ${status.pid} is there instead of ${about.pid}`;
+    let text = 'the server is back';
+    if (!same)
+      text =
+        about.pid === status.pid
+          ? 'the server was started anew'
+          : `process ${status.pid} is there instead of ${about.pid}`;
     happenings = withHappening(happenings, { at: now, text, look: 'cyan' });
   }
   const base = same ? model : { ...nothingKnown };
@@ -117,6 +123,6 @@ export function withAnswer(model: TopModel, answer: unknown): TopModel {
 }
 
 /** The connections were looked at. */
-export function withPage(model: TopModel, { total, matched, connections }: ConnectionPage): TopModel {
+export function withPage(model: TopModel, { total, matched, connections }: ConnectionPageJson): TopModel {
   return { ...model, total, matched, rows: rowsOf(connections, model.rows) };
 }

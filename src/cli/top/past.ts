@@ -28,16 +28,16 @@ export function withSample(past: readonly Sample[], sample: Sample): readonly Sa
   return [...past.slice(1 - MINUTE), sample];
 }
 
-/** The past as the server kept it, before what was seen of it here. */
+/** The past as the server kept it, and what was seen here since then. */
 export function withHistory(past: readonly Sample[], history: HistoryJson): readonly Sample[] {
   const { at, accepted, active, utilization, bytesRead, bytesWritten } = history;
   const refused = Object.values(history.refused);
-  const before: Sample[] = [];
+  const kept: Sample[] = [];
   for (let i = 1; i < at.length; i += 1) {
     const seconds = (at[i]! - at[i - 1]!) / 1_000;
-    if (seconds <= 0 || at[i]! >= (past[0]?.at ?? Infinity)) continue;
+    if (seconds <= 0) continue;
     const per = (counts: readonly number[]): number => Math.max(0, (counts[i] ?? 0) - (counts[i - 1] ?? 0)) / seconds;
-    before.push({
+    kept.push({
       at: at[i]!,
       active: active[i] ?? 0,
       utilization: utilization[i] ?? 0,
@@ -47,5 +47,6 @@ export function withHistory(past: readonly Sample[], history: HistoryJson): read
       bytesWritten: per(bytesWritten),
     });
   }
-  return [...before, ...past].slice(-MINUTE);
+  const last = at.at(-1) ?? -Infinity;
+  return [...kept, ...past.filter((sample) => sample.at > last)].slice(-MINUTE);
 }

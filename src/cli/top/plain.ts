@@ -1,7 +1,7 @@
 import type { StatusJson, TickJson } from '../../ops/admin-status.ts';
 import { drainLine } from '../admin/reports.ts';
-import { howMuch } from '../admin/tables.ts';
-import { percent } from './bars.ts';
+import { howMuch, percent } from '../admin/tables.ts';
+import { shortTime } from './meters.ts';
 import { perSecond, ratesOf } from './rates.ts';
 import type { Rates } from './rates.ts';
 import { harmless } from './text.ts';
@@ -21,7 +21,7 @@ export function tickLine(tick: TickJson, rates: Rates | null): string {
     `refused ${count(({ refused }) => refused)}/s${kinds.length === 0 ? '' : ` (${kinds.join(', ')})`}`,
     `in ${bytes(({ bytesRead }) => bytesRead)}/s`,
     `out ${bytes(({ bytesWritten }) => bytesWritten)}/s`,
-    `loop ${percent(loop.utilization)}, late ${loop.delayP99}ms`,
+    `loop ${percent(loop.utilization)}, late ${shortTime(loop.delayP99)}`,
     `memory ${howMuch(memory.rss)}`,
     errors > 0 ? `errors ${errors}` : '',
     drain === null ? '' : `drain: ${drainLine(drain, at)}`,
@@ -39,10 +39,11 @@ export class PlainLines {
     this.#json = json;
   }
 
-  /** A server was reached: what comes next is counted from here. */
+  /** A server was reached: what comes next is counted from here, unless it was counted of it already. */
   begin(status: StatusJson): void {
+    const same = this.#about?.pid === status.pid && status.uptime >= (this.#before?.uptime ?? 0);
+    if (!same) this.#before = status;
     this.#about = status;
-    this.#before = status;
   }
 
   /** The line of a tick, with its end. JSON has what the server tells, its name and process, and the `rates` since the tick before. */

@@ -16,14 +16,6 @@ export const ORDERS: Readonly<Record<SortKey, string>> = {
   id: 'id',
 };
 
-/** The answer to `GET /api/connections`. */
-export interface ConnectionPage {
-  readonly total: number;
-  readonly matched: number;
-  readonly offset: number;
-  readonly connections: readonly ConnectionJson[];
-}
-
 /** A connection in the table. */
 export interface Row extends ConnectionJson {
   /** Bytes a second, both ways; null while it is not known. */

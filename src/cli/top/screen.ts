@@ -7,7 +7,7 @@ import { meterLines } from './meters.ts';
 import type { TopModel } from './model.ts';
 import { inOrder } from './rows.ts';
 import { tableLines } from './table.ts';
-import { clip, clipLine, fit, harmless, lineWidth, span, spread, widthOf } from './text.ts';
+import { clip, clipLine, fit, harmless, lineWidth, span, spread, tail, widthOf, wrap } from './text.ts';
 import type { Line, Look, Span } from './text.ts';
 import { chosenRow } from './view.ts';
 import type { TopView } from './view.ts';
@@ -129,9 +129,12 @@ function paneLines(
   const head = (text: string): Line => [span(fit(text, columns), 'inverse')];
   switch (view.pane) {
     case 'help':
-      return [head('keys'), ...helpLines(columns)].slice(0, room);
+      return [head('keys'), ...helpLines(columns).slice(view.scrolled)].slice(0, room);
     case 'events':
-      return [head('what has happened, the latest first'), ...eventLines(shown, now)].slice(0, room);
+      return [head('what has happened, the latest first'), ...eventLines(shown, now).slice(view.scrolled)].slice(
+        0,
+        room,
+      );
     case 'connections': {
       const rows = inOrder(shown.rows, view.sort, view.descending);
       const first = Math.floor(view.index / page) * page;
@@ -141,8 +144,8 @@ function paneLines(
 }
 
 function helpLines(columns: number): readonly Line[] {
-  const width = columns >= 60 ? 21 : 11;
-  return KEYS.map(([keys, does]): Line => [span(fit(keys, width), 'bold'), span(does)]);
+  const width = columns >= 60 ? 20 : 10;
+  return KEYS.map(([keys, does]): Line => [span(`${fit(keys, width)} `, 'bold'), span(does)]);
 }
 
 // ---- the bottom line ----
@@ -150,18 +153,15 @@ function helpLines(columns: number): readonly Line[] {
 /** A question, what a key came to, or what is shown and which keys help; wrapped where it has to be read whole. */
 function bottomLines(shown: TopModel, view: TopView, columns: number, most: number): readonly Line[] {
   const { prompt, note } = view;
-  const noted = note === null ? [] : wrapped(note.text, columns).map((text): Line => [span(text, note.look)]);
+  const noted = note === null ? [] : wrap(note.text, columns).map((text): Line => [span(text, note.look)]);
   if (prompt?.kind === 'filter') {
     const before = 'filter: ';
     // Its end is where one types.
-    const typed = harmless(prompt.text);
-    const tail = Array.from(typed)
-      .slice(-Math.max(0, columns - before.length - 1))
-      .join('');
-    return [...noted, [span(before, 'bold'), span(tail), span(' ', 'inverse')]].slice(-most);
+    const typed = tail(harmless(prompt.text), columns - before.length - 1);
+    return [...noted, [span(before, 'bold'), span(typed), span(' ', 'inverse')]].slice(-most);
   }
   if (prompt?.kind === 'confirm')
-    return wrapped(prompt.question, columns)
+    return wrap(prompt.question, columns)
       .map((text): Line => [span(text, 'bold')])
       .slice(0, most);
   if (note !== null) return noted.slice(0, most);
@@ -171,18 +171,4 @@ function bottomLines(shown: TopModel, view: TopView, columns: number, most: numb
 function countText({ total, matched, rows }: TopModel, { filter }: TopView): string {
   const shown = rows.length < matched ? `, ${rows.length} shown` : '';
   return filter === '' ? `${total} open${shown}` : `${matched} of ${total} open${shown}, where ${filter}`;
-}
-
-/** A text in lines, broken at blanks where there are any. */
-function wrapped(text: string, columns: number): readonly string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of harmless(text).split(' ')) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (line !== '' && longer.length > columns) {
-      lines.push(line);
-      line = word;
-    } else line = longer;
-  }
-  return [...lines, line];
 }

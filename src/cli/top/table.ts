@@ -1,5 +1,5 @@
 import { connectionName } from '../admin/reports.ts';
-import { howLong, howMuch } from '../admin/tables.ts';
+import { howLong, howMuch, tlsText } from '../admin/tables.ts';
 import type { Row, SortKey } from './rows.ts';
 import { fit, span, widthOf, harmless } from './text.ts';
 import type { Line, Look } from './text.ts';
@@ -31,7 +31,7 @@ const COLUMNS: readonly Column[] = [
   { name: 'in', key: 'in', side: 'right', width: 5, of: ({ bytesRead }) => howMuch(bytesRead) },
   { name: 'out', key: 'out', side: 'right', width: 5, of: ({ bytesWritten }) => howMuch(bytesWritten) },
   { name: 'queued', key: 'queued', side: 'right', width: 7, of: ({ queued }) => howMuch(queued) },
-  { name: 'tls', key: null, side: 'left', width: null, of: ({ tls }) => tlsOf(tls) },
+  { name: 'tls', key: null, side: 'left', width: null, of: ({ tls }) => tlsText(tls) },
   { name: 'at', key: null, side: 'left', width: null, of: ({ local }) => local },
 ];
 
@@ -101,9 +101,4 @@ function widthsOf(rows: readonly Row[], sort: SortKey, columns: number): Readonl
 function widest({ name, key, of }: Column, rows: readonly Row[]): number {
   const head = name.length + (key === null ? 0 : 1);
   return rows.reduce((most, row) => Math.max(most, widthOf(harmless(of(row)))), head);
-}
-
-function tlsOf(tls: Row['tls']): string {
-  if (tls === null) return '-';
-  return `${tls.protocol}${tls.alpn === null ? '' : ` ${tls.alpn}`}`;
 }

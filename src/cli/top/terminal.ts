@@ -26,6 +26,9 @@ export interface TerminalListener {
   gone(): void;
 }
 
+/** What can be drawn on. */
+export type Surface = Pick<Terminal, 'size' | 'draw'>;
+
 /** A terminal that is drawn on as a whole. However the process ends, short of SIGKILL, it is left as it was. */
 export class Terminal implements Disposable {
   readonly #input: ReadStream;

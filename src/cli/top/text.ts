@@ -45,14 +45,44 @@ export function span(text: string, look: Look = 'plain'): Span {
 /** A text cut to some columns; what is cut ends in `…`. */
 export function clip(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
+  return columns < 1 ? '' : `${within(text, columns - 1)}…`;
+}
+
+/** As many of some characters, from the first on, as some columns have room for. */
+function within(characters: Iterable<string>, columns: number): string {
   let kept = '';
-  let left = columns - 1;
-  for (const character of text) {
+  let left = columns;
+  for (const character of characters) {
     left -= columnsOf(character);
     if (left < 0) break;
     kept += character;
   }
-  return columns < 1 ? '' : `${kept}…`;
+  return kept;
+}
+
+/** The end of a text, as much of it as some columns have room for. */
+export function tail(text: string, columns: number): string {
+  const characters = Array.from(text);
+  return characters.slice(characters.length - Array.from(within(characters.toReversed(), columns)).length).join('');
+}
+
+/** A text that may be a stranger's in lines, broken at blanks where there are any; nothing of it is left out. */
+export function wrap(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of harmless(text).split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && widthOf(longer) > columns) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+    while (widthOf(line) > columns) {
+      const first = within(line, columns) || String.fromCodePoint(line.codePointAt(0)!);
+      lines.push(first);
+      line = line.slice(first.length);
+    }
+  }
+  return [...lines, line];
 }
 
 /** A text in exactly so many columns. */

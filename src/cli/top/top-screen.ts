@@ -1,4 +1,4 @@
-import type { StatusJson } from '../../ops/admin-status.ts';
+import type { ConnectionPageJson, StatusJson } from '../../ops/admin-status.ts';
 import type { HistoryJson } from '../../ops/history.ts';
 import type { AdminClient, WatchedEvent } from '../admin/client.ts';
 import { AdminRefused } from '../admin/client.ts';
@@ -10,9 +10,8 @@ import type { Key } from './keys.ts';
 import { nothingKnown, withAnswer, withPage, withPast, withStatus, withWatched, withoutServer } from './model.ts';
 import type { TopModel } from './model.ts';
 import { ORDERS, inOrder } from './rows.ts';
-import type { ConnectionPage } from './rows.ts';
 import { screenOf } from './screen.ts';
-import type { Terminal, TerminalListener } from './terminal.ts';
+import type { Surface, TerminalListener } from './terminal.ts';
 import { firstView, settled } from './view.ts';
 import type { Deed, TopView } from './view.ts';
 
@@ -25,7 +24,7 @@ export class TopScreen implements Hearer, TerminalListener {
   readonly #client: AdminClient;
   readonly #signal: AbortSignal;
   readonly #quit: () => void;
-  #terminal: Terminal | null = null;
+  #terminal: Surface | null = null;
   #model: TopModel = nothingKnown;
   #view: TopView = firstView;
   #page = 1;
@@ -41,7 +40,7 @@ export class TopScreen implements Hearer, TerminalListener {
   }
 
   /** Shows it there from now on. */
-  on(terminal: Terminal): void {
+  on(terminal: Surface): void {
     this.#terminal = terminal;
     this.draw();
   }
@@ -115,9 +114,10 @@ export class TopScreen implements Hearer, TerminalListener {
     this.#looking = true;
     const view = this.#view;
     try {
-      const page = await this.#client.get<ConnectionPage>(`/api/connections?${queryOf(view)}`, this.#signal);
-      // Those that another filter means are not to be shown as this one's.
-      if (view.where === this.#view.where && view.sort === this.#view.sort) this.#take(page);
+      const page = await this.#client.get<ConnectionPageJson>(`/api/connections?${queryOf(view)}`, this.#signal);
+      // Those that another filter means, or in another order, are not to be shown as this one's.
+      const { where, sort, descending } = this.#view;
+      if (view.where === where && view.sort === sort && view.descending === descending) this.#take(page);
     } catch (error) {
       this.#failed(error);
     } finally {
@@ -126,7 +126,7 @@ export class TopScreen implements Hearer, TerminalListener {
     if (this.#again && !this.#signal.aborted) await this.#look();
   }
 
-  #take(page: ConnectionPage): void {
+  #take(page: ConnectionPageJson): void {
     const model = withPage(this.#model, page);
     const { sort, descending, held } = this.#view;
     if (held === null) this.#view = settled(this.#view, inOrder(model.rows, sort, descending));
@@ -136,7 +136,8 @@ export class TopScreen implements Hearer, TerminalListener {
   /** Asks for the last minute, as the server kept it. */
   async #remember(): Promise<void> {
     try {
-      this.#know(withPast(this.#model, await this.#client.get<HistoryJson>('/api/history', this.#signal)));
+      const history = await this.#client.get<HistoryJson>('/api/history', this.#signal);
+      this.#know(withPast(this.#model, history));
     } catch (error) {
       this.#failed(error);
     }

@@ -33,6 +33,8 @@ export interface TopView {
   readonly chosen: string | null;
   readonly index: number;
   readonly pane: Pane;
+  /** How many lines of what happened, or of the help, are above those in sight. */
+  readonly scrolled: number;
   /** What is shown while the display is held. */
   readonly held: TopModel | null;
   readonly prompt: Prompt | null;
@@ -49,6 +51,7 @@ export const firstView: TopView = {
   chosen: null,
   index: 0,
   pane: 'connections',
+  scrolled: 0,
   held: null,
   prompt: null,
   note: null,

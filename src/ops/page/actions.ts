@@ -1,7 +1,8 @@
 import type { StatusJson, TickJson } from '../admin-status.ts';
 import type { Api } from './api.ts';
 import { ask, field } from './dialog.ts';
-import { byId, make, show } from './dom.ts';
+import type { Question } from './dialog.ts';
+import { byId, enable, make, show } from './dom.ts';
 import { many, readTime, timeText } from './format.ts';
 
 type State = TickJson['state'];
@@ -58,32 +59,28 @@ export class Actions {
       if (act.text === 'Suspend…') show(button, !suspended);
       else if (act.text === 'Resume…') show(button, suspended);
       else show(button, act.needs === undefined || this.#status?.[act.needs] === true);
-      if (button.disabled === fits) button.disabled = !fits;
+      enable(button, fits);
     }
   }
 
+  /** Asks for an action that needs nothing to be filled in. */
+  #plain<T>(action: string, question: Omit<Question, 'run'>, told: (answer: T) => string): void {
+    ask({ ...question, run: async () => told(await this.#api.act<T>(action)) });
+  }
+
   #suspend(): void {
-    ask({
-      title: 'Suspend the server?',
-      text: 'It accepts nobody until it is resumed, and load balancers see that it is not ready. Connections stay, and are served.',
-      confirm: 'Suspend',
-      run: async () => {
-        await this.#api.act('suspend');
-        return 'The server is suspended.';
-      },
-    });
+    const text =
+      'It accepts nobody until it is resumed, and load balancers see that it is not ready. Connections stay, and are served.';
+    this.#plain(
+      'suspend',
+      { title: 'Suspend the server?', text, confirm: 'Suspend' },
+      () => 'The server is suspended.',
+    );
   }
 
   #resume(): void {
-    ask({
-      title: 'Resume the server?',
-      text: 'It accepts again, those first who have waited.',
-      confirm: 'Resume',
-      run: async () => {
-        await this.#api.act('resume');
-        return 'The server is running.';
-      },
-    });
+    const text = 'It accepts again, those first who have waited.';
+    this.#plain('resume', { title: 'Resume the server?', text, confirm: 'Resume' }, () => 'The server is running.');
   }
 
   #drain(): void {
@@ -124,19 +121,14 @@ export class Actions {
   }
 
   #reload(): void {
-    ask({
-      title: 'Reload all workers?',
-      text: 'New workers are started on the code as it is now; when they serve, the old ones finish what they have and leave.',
-      confirm: 'Reload',
-      run: async () => {
-        const { workers, seamless, why } = await this.#api.act<{
-          workers: number;
-          seamless: boolean;
-          why: string | null;
-        }>('reload');
-        return `${many(workers, 'new worker')} serve.${seamless ? '' : ` Not without a seam: ${why ?? 'unknown'}.`}`;
-      },
-    });
+    const text =
+      'New workers are started on the code as it is now; when they serve, the old ones finish what they have and leave.';
+    this.#plain<{ workers: number; seamless: boolean; why: string | null }>(
+      'reload',
+      { title: 'Reload all workers?', text, confirm: 'Reload' },
+      ({ workers, seamless, why }) =>
+        `${nowServe(workers, 'new worker')}${seamless ? '' : ` Not without a seam: ${why ?? 'unknown'}.`}`,
+    );
   }
 
   #resize(): void {
@@ -149,34 +141,33 @@ export class Actions {
       confirm: 'Resize',
       run: async () => {
         const { workers } = await this.#api.act<{ workers: number }>('resize', { workers: Number(count.value) });
-        return `${many(workers, 'worker')} serve.`;
+        return nowServe(workers, 'worker');
       },
     });
   }
 
   #upgrade(): void {
-    ask({
-      title: 'Upgrade the server?',
-      text: 'A new version is started with the same sockets; when it is ready, this one drains. If it is not, this one goes on.',
-      confirm: 'Upgrade',
-      run: async () => {
-        const { pid } = await this.#api.act<{ pid: number }>('upgrade');
-        return `Process ${pid} serves now.`;
-      },
-    });
+    const text =
+      'A new version is started with the same sockets; when it is ready, this one drains. If it is not, this one goes on.';
+    this.#plain<{ pid: number }>(
+      'upgrade',
+      { title: 'Upgrade the server?', text, confirm: 'Upgrade' },
+      ({ pid }) => `Process ${pid} serves now.`,
+    );
   }
 
   #certificates(): void {
-    ask({
-      title: 'Reload certificates?',
-      text: 'They are read anew from their files. Connections that are open keep those that they began with.',
-      confirm: 'Reload',
-      run: async () => {
-        await this.#api.act('tls/reload');
-        return 'Certificates were read anew.';
-      },
-    });
+    const text = 'They are read anew from their files. Connections that are open keep those that they began with.';
+    this.#plain(
+      'tls/reload',
+      { title: 'Reload certificates?', text, confirm: 'Reload' },
+      () => 'Certificates were read anew.',
+    );
   }
+}
+
+function nowServe(workers: number, what: string): string {
+  return `${many(workers, what)} ${workers === 1 ? 'serves' : 'serve'}.`;
 }
 
 function timeField(name: string, value: number | null): HTMLInputElement {

@@ -56,7 +56,12 @@ export class Api {
 
   async #ask(path: string, request: RequestInit, patience: number | null, signal?: AbortSignal): Promise<Response> {
     const headers = new Headers(request.headers);
-    if (this.#token !== null) headers.set('authorization', `Bearer ${this.#token}`);
+    try {
+      if (this.#token !== null) headers.set('authorization', `Bearer ${this.#token}`);
+    } catch {
+      // No header can have it: it is nobody's token.
+      throw new Unanswered(401, 'that is no token');
+    }
     const signals = [signal, patience === null ? undefined : AbortSignal.timeout(patience)];
     const until = AbortSignal.any(signals.filter((each) => each !== undefined));
     let response: Response;

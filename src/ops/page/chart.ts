@@ -126,7 +126,7 @@ export class Chart {
         y: { range: (_, __, most) => [0, ceilingOf(Math.max(most ?? 0, least))] },
       },
       axes: [
-        { ...axis, space: 64, size: 26, gap: 4, values: (_, splits) => splits.map((at) => timeLabel(at, this.#range)) },
+        { ...axis, space: 64, size: 26, gap: 4, values: (_, splits) => splits.map((at) => this.#timeLabel(at)) },
         { ...axis, space: 30, size: 58, gap: 6, values: (_, splits) => splits.map((value) => bare(text(value))) },
       ],
       series: [
@@ -142,6 +142,12 @@ export class Chart {
         })),
       ],
     };
+  }
+
+  #timeLabel(at: number): string {
+    const [, end] = this.#window();
+    // There is no room for it at the edge.
+    return at > end - this.#range * 0.06 ? '' : clockText(at * 1_000, this.#range < 120);
   }
 
   #window(): [number, number] {
@@ -160,10 +166,6 @@ function ceilingOf(most: number): number {
 /** Without zeros after the point that say nothing. */
 function bare(text: string): string {
   return text.replace(/\.0+(?=\D|$)/u, '').replace(/(\.\d*?)0+(?=\D|$)/u, '$1');
-}
-
-function timeLabel(at: number, range: number): string {
-  return clockText(at * 1_000, range < 120);
 }
 
 const probe = document.createElement('i');

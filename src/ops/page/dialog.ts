@@ -1,5 +1,5 @@
 import { Unanswered, reasonOf } from './api.ts';
-import { byId, make, show, write } from './dom.ts';
+import { byId, make, refuge, show, write } from './dom.ts';
 import type { Inside } from './dom.ts';
 
 /** What is asked before something is done. */
@@ -21,6 +21,7 @@ const cancelButton = byId<HTMLButtonElement>('dialog-cancel');
 const problem = byId('dialog-error');
 const fieldsPlace = byId('dialog-fields');
 let asked: Question | null = null;
+let opener: Element | null = null;
 let saying: ReturnType<typeof setTimeout> | undefined;
 
 /** Says what came of something, for a while. */
@@ -36,6 +37,7 @@ export function say(text: string): void {
 /** Asks whether something is to be done, and does it. */
 export function ask(question: Question): void {
   asked = question;
+  opener = document.activeElement;
   write(byId('dialog-title'), question.title);
   write(byId('dialog-text'), question.text);
   write(confirmButton, question.confirm);
@@ -55,14 +57,15 @@ export function field(label: string, input: HTMLElement, hint = ''): HTMLElement
 }
 
 function work(busy: boolean): void {
-  confirmButton.disabled = busy;
   dialog.toggleAttribute('data-busy', busy);
+  // It is not disabled, as it has the focus.
+  confirmButton.setAttribute('aria-disabled', String(busy));
   confirmButton.setAttribute('aria-busy', String(busy));
 }
 
 async function answer(): Promise<void> {
   const question = asked;
-  if (question === null || confirmButton.disabled) return;
+  if (question === null || dialog.hasAttribute('data-busy')) return;
   write(problem, '');
   for (const marked of fieldsPlace.querySelectorAll('[aria-invalid]')) marked.removeAttribute('aria-invalid');
   work(true);
@@ -91,5 +94,9 @@ byId('dialog-form').addEventListener('submit', (event) => {
 cancelButton.addEventListener('click', () => dialog.close());
 dialog.addEventListener('close', () => {
   // The event comes later, and the next question may be there already.
-  if (!dialog.open) asked = null;
+  if (dialog.open) return;
+  asked = null;
+  // A browser gives it back to whoever had it, where that one can have it; else it stays here, out of sight, until the next drawing, and is lost then.
+  const { activeElement: focused } = document;
+  if (focused === document.body || dialog.contains(focused)) refuge(opener);
 });

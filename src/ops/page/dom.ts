@@ -30,7 +30,24 @@ export function write(element: Element, text: string): void {
 
 /** Shows an element, or hides it. */
 export function show(element: HTMLElement, shown: boolean): void {
-  if (element.hidden === shown) element.hidden = !shown;
+  if (element.hidden !== shown) return;
+  const focused = element.contains(document.activeElement);
+  element.hidden = !shown;
+  if (focused) refuge(element);
+}
+
+/** Lets a button be pressed, or not. */
+export function enable(button: HTMLButtonElement, on: boolean): void {
+  if (button.disabled !== on) return;
+  const focused = button === document.activeElement;
+  button.disabled = !on;
+  if (focused) refuge(button);
+}
+
+/** Gives the focus that an element has lost, being hidden or disabled, to the part of the page that it stands in: who has no mouse goes on from there. */
+export function refuge(element: Element | null): void {
+  const place = element?.parentElement?.closest<HTMLElement>('[tabindex="-1"]') ?? byId('main');
+  place.focus({ preventScroll: true });
 }
 
 /** Holds the children of an element to a list: those of things that stay are kept with all they have, focus and hover too. */
@@ -47,6 +64,7 @@ export class Keyed<T, E extends HTMLElement> {
   }
 
   show(values: readonly T[], keyOf: (value: T) => string): void {
+    const { activeElement: focused } = document;
     const now = new Map<string, E>();
     for (const value of values) {
       const key = keyOf(value);
@@ -61,6 +79,9 @@ export class Keyed<T, E extends HTMLElement> {
       if (there !== element) this.#parent.insertBefore(element, there ?? null);
       at += 1;
     }
+    // Who is moved loses it.
+    if (focused instanceof HTMLElement && focused !== document.activeElement && this.#parent.contains(focused))
+      focused.focus({ preventScroll: true });
     this.#kept = now;
   }
 }

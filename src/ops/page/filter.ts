@@ -1,5 +1,5 @@
 import { byId, make, write } from './dom.ts';
-import { many, readSize, readTime } from './format.ts';
+import { many, readSize, readTime, timeText } from './format.ts';
 
 /** Which connections are meant, as the server takes it. */
 export interface Where {
@@ -54,9 +54,15 @@ export class Filter {
 
   /** In words. */
   get text(): string {
-    return Object.entries(this.#where)
-      .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(' or ') : String(value)}`)
-      .join(', ');
+    const { peer, doing, worker, minAge, minQueued } = this.#where;
+    const parts = [
+      peer === undefined ? '' : `peer ${peer.join(' or ')}`,
+      doing === undefined ? '' : `doing ${doing.join(' or ')}`,
+      worker === undefined ? '' : `worker #${worker}`,
+      minAge === undefined ? '' : `older than ${timeText(minAge)}`,
+      minQueued === undefined ? '' : `queued over ${many(minQueued, 'byte')}`,
+    ];
+    return parts.filter((part) => part !== '').join(', ');
   }
 
   /** What is wrong with it, by the server; what can't be meant at all comes before that. */
@@ -76,6 +82,8 @@ export class Filter {
     );
     select.value = indexes.includes(Number(value)) ? value : '';
     place.hidden = indexes.length === 0;
+    // The one that was meant is not there any more.
+    if (select.value !== value) select.dispatchEvent(new Event('change', { bubbles: true }));
   }
 
   /** False: what is written there can't be meant. */

@@ -2,7 +2,7 @@ import type { LimitsJson } from '../admin-status.ts';
 import { Unanswered } from './api.ts';
 import type { Api } from './api.ts';
 import { ask } from './dialog.ts';
-import { byId, make, write } from './dom.ts';
+import { byId, enable, make, write } from './dom.ts';
 import { many } from './format.ts';
 import { changesOf, limitFields } from './limit-fields.ts';
 
@@ -82,8 +82,8 @@ export class LimitsForm {
   #mark(): void {
     const changed = this.#changed();
     for (const [path, input] of this.#inputs) input.toggleAttribute('data-changed', changed.has(path));
-    this.#review.disabled = changed.size === 0;
-    this.#undo.disabled = changed.size === 0;
+    enable(this.#review, changed.size > 0);
+    enable(this.#undo, changed.size > 0);
   }
 
   #ask(): void {

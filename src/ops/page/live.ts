@@ -80,10 +80,11 @@ export class Live {
       const status = await this.#api.get<StatusJson>('/api/status', signal);
       const history = await this.#api.get<HistoryJson>('/api/history', signal);
       const { entries } = await this.#api.get<{ entries: readonly AuditEntry[] }>('/api/audit', signal);
+      // From here on it has no end of its own.
+      heard();
       const stream = await this.#api.stream('/api/events', signal);
       this.#watcher.opened(status, history, entries);
       live();
-      heard();
       for await (const [event, data] of eventsOf(stream)) {
         heard();
         if (event === 'tick') this.#watcher.ticked(data as unknown as TickJson);

@@ -39,6 +39,7 @@ const live = new Live(api, {
     const again = known !== null;
     if (known !== null && (known.pid !== status.pid || known.uptime > status.uptime)) {
       activity.note(Date.now(), `The server was started anew: process ${status.pid}`, 'warn');
+      connectionTable.deselect();
       say('The server was started anew.');
     } else if (again) say('The server is back.');
     known = status;
@@ -64,7 +65,6 @@ const live = new Live(api, {
     latest = tick;
     head.ticked(tick);
     actionButtons.ticked(tick);
-    ledger.show(tick);
     draw(tick, false);
     ticks += 1;
   },

@@ -87,20 +87,36 @@ const WORDS: Readonly<Record<string, string>> = {
   stopping: 'stopping: the server comes to its end',
 };
 
-/** Counts by their kinds, the most first, each with how many a second there were lately. */
+/** Counts by their kinds, the most first, each with how many a second there were lately; a card of the page. */
 class CountTable {
-  readonly #id: string;
   readonly #list: Keyed<Row, HTMLElement>;
+  readonly #table: HTMLElement;
+  readonly #note = make('p', { class: 'muted' });
+  readonly #none: HTMLElement;
   #before: { readonly at: number; readonly counts: Counts } | null = null;
 
-  constructor(id: string) {
-    this.#id = id;
+  /** `none`: what is said where nothing was counted. `coloured`: kinds have the colours of the charts. */
+  constructor(id: string, title: string, none: string, coloured: boolean) {
+    const head = make('h2', { id: `${id}-title` }, title);
+    const columns = make(
+      'tr',
+      {},
+      make('th', { scope: 'col' }, 'Reason'),
+      make('th', { scope: 'col', class: 'number' }, 'Now'),
+      make('th', { scope: 'col', class: 'number' }, 'Since the start'),
+    );
+    const body = make('tbody', { id });
+    const named = { 'aria-labelledby': head.id };
+    this.#table = make('table', { class: 'counts', ...named }, make('thead', {}, columns), body);
+    this.#none = make('p', { class: 'empty' }, none);
+    const top = make('div', { class: 'card-head' }, head, this.#note);
+    byId('thirds').append(make('section', { class: 'card', ...named }, top, this.#table, this.#none));
     this.#list = new Keyed<Row, HTMLElement>(
-      byId(id),
+      body,
       (kind) => {
         const key = make('i', { class: 'key', 'aria-hidden': 'true' });
         key.style.setProperty('--colour', `var(${refusalColours[kind] ?? '--grey'})`);
-        const name = make('th', { scope: 'row', title: WORDS[kind] ?? '' }, ...(id === 'refused' ? [key] : []), kind);
+        const name = make('th', { scope: 'row', title: WORDS[kind] ?? '' }, ...(coloured ? [key] : []), kind);
         return make('tr', {}, name, make('td', { class: 'number' }), make('td', { class: 'number' }));
       },
       (row, [, rate, count]) => {
@@ -122,18 +138,17 @@ class CountTable {
       .sort(([a, , most], [b, , least]) => least - most || a.localeCompare(b));
     if (this.#before === null || seconds >= 0.5 || seconds < 0) this.#before = { at, counts };
     this.#list.show(rows, ([kind]) => kind);
-    const table = byId(this.#id).parentElement;
-    if (table !== null) show(table, rows.length > 0);
-    show(byId(`${this.#id}-none`), rows.length === 0);
+    show(this.#table, rows.length > 0);
+    show(this.#none, rows.length === 0);
     const all = rows.reduce((sum, [, , count]) => sum + count, 0);
-    write(byId(`${this.#id}-note`), all > 0 ? `${countText(all)} in all` : '');
+    write(this.#note, all > 0 ? `${countText(all)} in all` : '');
   }
 }
 
 /** Who was not let in, and how connections ended. */
 export class Reasons {
-  readonly #refused = new CountTable('refused');
-  readonly #reasons = new CountTable('reasons');
+  readonly #refused = new CountTable('refused', 'Refused, by reason', 'Nobody was turned away.', true);
+  readonly #reasons = new CountTable('reasons', 'Ended, by reason', 'No connection has ended yet.', false);
 
   show({ at, refused, reasons, detached }: TickJson): void {
     this.#refused.show(at, refused);

@@ -1,15 +1,13 @@
 import type { ConnectionJson } from '../admin-status.ts';
+import type { ConnectionOrder } from '../connection-query.ts';
 import { make, write } from './dom.ts';
 import { bytesText, countText, spanText } from './format.ts';
-
-/** What the table can be put in order by. */
-export type Order = 'id' | 'age' | 'read' | 'written' | 'queued';
 
 /** One column of the table of connections. */
 export interface ConnectionColumn {
   readonly name: string;
   readonly title: string;
-  readonly sort?: Order;
+  readonly sort?: ConnectionOrder;
   readonly number?: boolean;
   readonly text: (one: ConnectionJson) => string;
 }
@@ -74,7 +72,7 @@ export function fillRow(row: HTMLTableRowElement, one: ConnectionJson, selected:
   }
 }
 
-/** `9 selected` and the like. */
+/** `Close selected (9)…` */
 export function selectedText(count: number): string {
   return count === 0 ? 'Close selected…' : `Close selected (${countText(count)})…`;
 }

@@ -1,25 +1,18 @@
-import type { ConnectionJson } from '../admin-status.ts';
+import type { ConnectionJson, ConnectionPageJson } from '../admin-status.ts';
+import type { ConnectionOrder } from '../connection-query.ts';
 import type { ConnectionName } from '../subject.ts';
 import { Unanswered, reasonOf } from './api.ts';
 import type { Api } from './api.ts';
 import { ask } from './dialog.ts';
-import { Keyed, byId, make, show, write } from './dom.ts';
+import { Keyed, byId, enable, make, show, write } from './dom.ts';
 import { Filter, matchedText } from './filter.ts';
 import { countText, many } from './format.ts';
 import { connectionColumns, emptyRow, fillRow, keyOf, selectedText } from './rows.ts';
-import type { Order } from './rows.ts';
 
 /** How many may be ended by their names at once. */
 const MOST_SELECTED = 1_000;
 
-interface Page {
-  readonly total: number;
-  readonly matched: number;
-  readonly offset: number;
-  readonly connections: readonly ConnectionJson[];
-}
-
-const ORDERS: readonly (readonly [text: string, sort: Order, order: 'asc' | 'desc'])[] = [
+const ORDERS: readonly (readonly [text: string, sort: ConnectionOrder, order: 'asc' | 'desc'])[] = [
   ['oldest first', 'age', 'desc'],
   ['newest first', 'age', 'asc'],
   ['most in', 'read', 'desc'],
@@ -37,7 +30,7 @@ export class ConnectionTable {
     fillRow(row, one, this.#selected.has(keyOf(one))),
   );
   readonly #all = make('input', { type: 'checkbox', 'aria-label': 'Select all that are shown' });
-  #sort: Order = 'age';
+  #sort: ConnectionOrder = 'age';
   #order: 'asc' | 'desc' = 'desc';
   #offset = 0;
   #size = 50;
@@ -82,6 +75,12 @@ export class ConnectionTable {
     this.#filter.workers([...new Set(indexes)]);
   }
 
+  /** Another server is there, whose connections are called as those of the one before were. */
+  deselect(): void {
+    this.#selected.clear();
+    this.#select([], false);
+  }
+
   /** Asks for the page that is shown, as it is now; one that is asked for already will do. */
   async refresh(): Promise<void> {
     if (!this.#busy && !this.#refused) await this.#load();
@@ -92,7 +91,7 @@ export class ConnectionTable {
     const mine = this.#asked;
     this.#busy = true;
     try {
-      const page = await this.#api.get<Page>(`/api/connections?${this.#query()}`);
+      const page = await this.#api.get<ConnectionPageJson>(`/api/connections?${this.#query()}`);
       if (mine !== this.#asked) return;
       if (page.connections.length === 0 && page.matched > 0 && this.#offset > 0) {
         this.#offset = Math.floor((page.matched - 1) / this.#size) * this.#size;
@@ -123,7 +122,7 @@ export class ConnectionTable {
     return query;
   }
 
-  #show({ total, matched, offset, connections }: Page): void {
+  #show({ total, matched, offset, connections }: ConnectionPageJson): void {
     this.#matched = matched;
     this.#shown.clear();
     for (const one of connections) this.#shown.set(keyOf(one), one);
@@ -138,8 +137,8 @@ export class ConnectionTable {
       byId('page-now'),
       matched === 0 ? '' : `${countText(offset + 1)}–${countText(last)} of ${countText(matched)}`,
     );
-    byId<HTMLButtonElement>('page-before').disabled = offset === 0;
-    byId<HTMLButtonElement>('page-next').disabled = last >= matched;
+    enable(byId<HTMLButtonElement>('page-before'), offset > 0);
+    enable(byId<HTMLButtonElement>('page-next'), last < matched);
     this.#showSelected();
   }
 
@@ -150,8 +149,8 @@ export class ConnectionTable {
     this.#all.indeterminate = here > 0 && here < this.#shown.size;
     const selected = byId<HTMLButtonElement>('close-selected');
     write(selected, selectedText(count));
-    selected.disabled = count === 0;
-    byId<HTMLButtonElement>('close-matching').disabled = !this.#filter.used || this.#matched === 0;
+    enable(selected, count > 0);
+    enable(byId<HTMLButtonElement>('close-matching'), this.#filter.used && this.#matched > 0);
   }
 
   #select(keys: readonly string[], on: boolean): void {
@@ -183,7 +182,7 @@ export class ConnectionTable {
     this.#showOrder();
   }
 
-  #sortBy(sort: Order, order: 'asc' | 'desc'): void {
+  #sortBy(sort: ConnectionOrder, order: 'asc' | 'desc'): void {
     this.#sort = sort;
     this.#order = order;
     this.#showOrder();

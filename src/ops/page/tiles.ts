@@ -1,6 +1,6 @@
 import type { TickJson } from '../admin-status.ts';
 import { byId, make, show, write } from './dom.ts';
-import { bytesText, countText, delayText, rateText, shareText } from './format.ts';
+import { bytesText, countText, delayText, many, rateText, shareText } from './format.ts';
 import type { Sample } from './samples.ts';
 
 /** One big number: what it is, its value, what else there is to know, and how bad it is. */
@@ -74,7 +74,7 @@ const tiles: readonly (readonly [name: string, of: Of])[] = [
     ({ errors, troubles, restarts }) => {
       const others = [
         troubles > 0 ? `${countText(troubles)} of accepting` : '',
-        restarts > 0 ? `${countText(restarts)} workers died` : '',
+        restarts > 0 ? `${many(restarts, 'worker')} died` : '',
       ].filter((text) => text !== '');
       const note = others.join(', ') || 'of handlers, in all';
       return { value: countText(errors), note, mood: errors + troubles + restarts > 0 ? 'warn' : undefined };

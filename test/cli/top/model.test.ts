@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Where } from '../../../src/cli/admin/where.ts';
-import { pressed } from '../../../src/cli/top/keys.ts';
+import { KEYS, pressed } from '../../../src/cli/top/keys.ts';
 import type { Key, Wanted } from '../../../src/cli/top/keys.ts';
 import {
   nothingKnown,
@@ -13,12 +13,13 @@ import {
   withoutServer,
 } from '../../../src/cli/top/model.ts';
 import type { TopModel } from '../../../src/cli/top/model.ts';
+import { PlainLines } from '../../../src/cli/top/plain.ts';
 import { perSecond, ratesOf } from '../../../src/cli/top/rates.ts';
 import { inOrder, rowsOf } from '../../../src/cli/top/rows.ts';
-import type { ConnectionPage } from '../../../src/cli/top/rows.ts';
+import type { ConnectionPageJson } from '../../../src/ops/admin-status.ts';
 import { chosenRow, firstView, settled } from '../../../src/cli/top/view.ts';
 import type { TopView } from '../../../src/cli/top/view.ts';
-import type { StatusJson } from '../../../src/ops/admin-status.ts';
+import type { StatusJson, TickJson } from '../../../src/ops/admin-status.ts';
 import type { HistoryJson } from '../../../src/ops/history.ts';
 import { endsItsStands, eventually, say, standOne } from '../../ops/admin-support.ts';
 import type { Stand } from '../../ops/admin-support.ts';
@@ -27,8 +28,8 @@ async function status(stand: Stand): Promise<StatusJson> {
   return JSON.parse((await stand.ask('/api/status')).text) as StatusJson;
 }
 
-async function page(stand: Stand, query = ''): Promise<ConnectionPage> {
-  return JSON.parse((await stand.ask(`/api/connections?sort=id&order=asc${query}`)).text) as ConnectionPage;
+async function page(stand: Stand, query = ''): Promise<ConnectionPageJson> {
+  return JSON.parse((await stand.ask(`/api/connections?sort=id&order=asc${query}`)).text) as ConnectionPageJson;
 }
 
 /** What a person sees after some keys. */
@@ -94,11 +95,22 @@ describe('what portside top knows', () => {
       ],
     );
 
+    // What was missed here, the server has seen.
+    const missed = withPast({ ...model, past: [model.past[0]!, model.past.at(-1)!] }, kept).past;
+    assert.deepEqual(
+      missed.map(({ at }) => at - first.at),
+      [-1_000, 60_000, 70_000],
+    );
+
     const gone = withoutServer(model, 'connect ECONNREFUSED', 80_000);
     const still = withoutServer(gone, 'another reason', 90_000);
     assert.deepEqual(still.contact, { kind: 'gone', since: 80_000, why: 'another reason' });
     assert.equal(still.happenings.length, gone.happenings.length);
-    assert.equal(withStatus(still, first, 91_000).past.length, 60);
+    const back = { ...first, uptime: first.uptime + 70 };
+    assert.equal(withStatus(still, back, 91_000).past.length, 60);
+    // In a container it may have the id of the one before.
+    const anew = withStatus(still, { ...first, uptime: 5 }, 91_000);
+    assert.deepEqual([anew.past.length, anew.happenings[0]!.text], [0, 'the server was started anew']);
     const other = withStatus(still, { ...first, pid: first.pid + 1 }, 91_000);
     assert.deepEqual([other.past.length, other.contact.kind], [0, 'live']);
     assert.match(other.happenings[0]!.text, /^process \d+ is there instead of \d+$/u);
@@ -125,6 +137,15 @@ describe('what portside top knows', () => {
     assert.deepEqual([model.tick!.state, model.tick!.ready], ['suspended', false]);
     for (let i = 0; i < 300; i += 1) model = withWatched(model, { event: 'error', data: { message: `${i}` } }, i);
     assert.equal(model.happenings.length, 200);
+    // They are gone through by the keys of the table, which stays as it is.
+    const down = { name: 'down' };
+    const { view } = after(firstView, model, 'e', down, { name: 'pagedown' }, 'j', 'k');
+    assert.deepEqual([view.scrolled, view.index], [11, 0]);
+    assert.equal(after(view, model, { name: 'end' }, down).view.scrolled, 190);
+    assert.equal(after(view, model, { name: 'pageup' }, { name: 'pageup' }).view.scrolled, 0);
+    assert.equal(after(view, model, 'e', 'e').view.scrolled, 0);
+    // So is the help, where it has no room.
+    assert.equal(after(firstView, model, '?', { name: 'end' }).view.scrolled, KEYS.length - 10);
   });
 
   test('connections have rates by their own ages, and an order by them', async () => {
@@ -219,6 +240,35 @@ describe('what portside top knows', () => {
     // Keys that steer are none of its text, and it does not grow without an end.
     const long = type(type(firstView, '/\x1b[2J\x00'), 'x'.repeat(2_000)).prompt!;
     assert.equal(long.kind === 'filter' ? long.text : '', `[2J${'x'.repeat(497)}`);
+  });
+
+  test('a display that is held goes on with another order or filter, which what it holds is not of', async () => {
+    const stand = await standOne();
+    const model = withStatus(nothingKnown, await status(stand), 0);
+    const { view } = after(firstView, model, 'p');
+    assert.equal(view.held, model);
+    assert.equal(after(view, model, 'e', 'j').view.held, model);
+    for (const keys of ['s', 'S', 'r', 'p', '/x'].map((text) => Array.from(text)))
+      assert.equal(after(view, model, ...keys, { name: 'u', ctrl: true }, ENTER).view.held, null, keys.join(''));
+  });
+
+  test('lines count from one look to the next, whatever is told in between', async () => {
+    const stand = await standOne();
+    const first = await status(stand);
+    const rated = (lines: PlainLines, tick: TickJson): unknown =>
+      (JSON.parse(lines.line(tick)) as { rates: { accepted: number } | null }).rates?.accepted;
+    const later = (seconds: number, accepted: number): StatusJson => {
+      const time = seconds * 1_000;
+      return { ...first, at: first.at + time, uptime: first.uptime + time, accepted: first.accepted + accepted };
+    };
+    const lines = new PlainLines(true);
+    lines.begin(first);
+    // Its limits were changed.
+    lines.begin(later(9, 20));
+    assert.equal(rated(lines, later(10, 20)), 2);
+    // Another, in its place.
+    lines.begin({ ...later(12, 0), uptime: 1 });
+    assert.equal(rated(lines, { ...later(13, 5), uptime: 1_001 }), 5);
   });
 
   test('numbers in a second are short', () => {

@@ -10,9 +10,10 @@ import {
 } from '../../../src/cli/top/model.ts';
 import type { TopModel } from '../../../src/cli/top/model.ts';
 import { bar, sparkline } from '../../../src/cli/top/bars.ts';
-import type { ConnectionPage } from '../../../src/cli/top/rows.ts';
+import type { ConnectionPageJson } from '../../../src/ops/admin-status.ts';
+import { KEYS } from '../../../src/cli/top/keys.ts';
 import { screenOf } from '../../../src/cli/top/screen.ts';
-import { clip, fit, lineWidth, plainText, span, widthOf } from '../../../src/cli/top/text.ts';
+import { clip, fit, lineWidth, plainText, span, widthOf, wrap } from '../../../src/cli/top/text.ts';
 import { firstView } from '../../../src/cli/top/view.ts';
 import type { TopView } from '../../../src/cli/top/view.ts';
 import type { StatusJson, TickJson } from '../../../src/ops/admin-status.ts';
@@ -37,7 +38,7 @@ async function look(): Promise<Known> {
   const stand = await standTwo();
   await say(await stand.dial(), 'echo hello');
   const status = JSON.parse((await stand.ask('/api/status')).text) as StatusJson;
-  const { connections } = JSON.parse((await stand.ask('/api/connections')).text) as ConnectionPage;
+  const { connections } = JSON.parse((await stand.ask('/api/connections')).text) as ConnectionPageJson;
   const [one] = connections;
   assert.ok(one !== undefined);
   const still: StatusJson = {
@@ -87,7 +88,7 @@ async function look(): Promise<Known> {
     model = withTick(model, tick, tick.at);
   }
   const worker = { worker: 0, threadId: 1, local: '0.0.0.0:7000' } as const;
-  const rows: ConnectionPage['connections'] = [
+  const rows: ConnectionPageJson['connections'] = [
     {
       ...one,
       ...worker,
@@ -227,6 +228,15 @@ describe('the screen of portside top', () => {
         '3 open          ? keys  q quit',
       ),
     );
+    const help = { ...firstView, pane: 'help' } as const;
+    assert.deepEqual(
+      shown(model, { ...help, scrolled: KEYS.length - 2 }, 40, 5, tick.at)
+        .split('\n')
+        .slice(1, 4),
+      ['keys', '?, h       this help', 'q, Ctrl-C  quit; the server goes on'],
+    );
+    const events = { ...firstView, pane: 'events', scrolled: 1 } as const;
+    assert.match(shown(model, events, 80, 24, tick.at), /latest first\n +\S+ ago {2}refused: full 3, rate 1\n\n/u);
     for (const [columns, rows] of [
       [1, 1],
       [2, 2],
@@ -253,6 +263,14 @@ describe('the screen of portside top', () => {
     const prompt = { kind: 'confirm', question: 'close 0/12 of 10.3.0.9:50122? y: in order', deeds: {} } as const;
     const asked = shown(model, { ...firstView, prompt }, 20, 12, tick.at).split('\n');
     assert.deepEqual(asked.slice(-3), ['close 0/12 of', '10.3.0.9:50122? y:', 'in order']);
+    const long = { ...prompt, question: 'close 0/12 of unix:///日本語/日本語? y: in order' };
+    assert.deepEqual(
+      shown(model, { ...firstView, prompt: long }, 12, 12, tick.at)
+        .split('\n')
+        .slice(-5),
+      ['close 0/12', 'of', 'unix:///日本', '語/日本語?', 'y: in order'],
+    );
+    assert.deepEqual(wrap('日本 x', 1), ['日', '本', 'x']);
     const typed = shown(
       model,
       { ...firstView, prompt: { kind: 'filter', text: 'peer=10.0.0.0/8,doing=idle' } },
@@ -261,6 +279,9 @@ describe('the screen of portside top', () => {
       0,
     );
     assert.equal(typed.split('\n').at(-1), 'filter: ,doing=idle');
+    const wide = { ...firstView, prompt: { kind: 'filter', text: 'peer=unix:///日本語' } } as const;
+    assert.equal(shown(model, wide, 16, 12, 0).split('\n').at(-1), 'filter: /日本語');
+    assert.equal(shown(model, wide, 9, 12, 0).split('\n').at(-1), 'filter:');
   });
 
   test('measures text by the columns that it takes, and shows what steers a terminal', () => {
