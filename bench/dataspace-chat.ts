@@ -1,9 +1,11 @@
 /**
  * What it costs a chat room to tell everybody each line, by hand and in a dataspace, over real TCP: the server's own CPU time for each
- * line to each member. `node bench/dataspace-chat.ts [members] [lines] [rounds]`. Servers take turns within a round.
+ * line to each member; and its instructions, which the machine's other work does not touch, where perf(1) counts them.
+ * `node bench/dataspace-chat.ts [members] [lines] [rounds]`. Servers take turns within a round.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
@@ -40,6 +42,30 @@ async function start({ server, env }: Contender): Promise<{ child: ChildProcess;
 function cpuOf({ pid = 0 }: ChildProcess): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) * TICK;
+}
+
+/** Counts the instructions of a process; what it gives ends that, and tells them: null where there is no perf(1), or no counter. */
+function countInstructions({ pid = 0 }: ChildProcess): () => Promise<number | null> {
+  const perf = spawn('perf', ['stat', '-x,', '-e', 'instructions', '-p', String(pid)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let told = '';
+  perf.stderr.setEncoding('utf8').on('data', (text: string) => (told += text));
+  const ended = once(perf, 'close').catch(() => {});
+  perf.on('error', () => {});
+  return async () => {
+    perf.kill('SIGINT');
+    await ended;
+    const count = Number(/^(\d+),/mu.exec(told)?.[1]);
+    return Number.isNaN(count) ? null : count;
+  };
+}
+
+/** For each line to each member. */
+interface Cost {
+  /** Microseconds of CPU. */
+  readonly cpu: number;
+  readonly instructions: number | null;
 }
 
 class Room {
@@ -79,31 +105,45 @@ class Room {
   }
 }
 
-async function measure(contender: Contender): Promise<number> {
+async function measure(contender: Contender): Promise<Cost> {
   const { child, port } = await start(contender);
   const room = new Room();
   await room.fill(port);
-  await room.talk(10);
+  await room.talk(50);
+  const counted = countInstructions(child);
+  // Until it counts.
+  await pause(300);
   const before = cpuOf(child);
   await room.talk(LINES);
-  const taken = cpuOf(child) - before;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const cpu = cpuOf(child) - before;
+  const instructions = await counted();
+  const ended = once(child, 'exit');
   room.close();
   child.stdin?.end();
   await ended;
-  return taken / LINES / MEMBERS;
+  const times = LINES * MEMBERS;
+  return { cpu: cpu / times, instructions: instructions === null ? null : instructions / times };
 }
 
-const costs = contenders.map(() => [] as number[]);
+const costs = contenders.map(() => [] as Cost[]);
 for (let round = 0; round < ROUNDS; round += 1)
   for (const [i, contender] of contenders.entries()) costs[i]?.push(await measure(contender));
 
 const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)] ?? NaN;
+const cpuOfAll = (at: number): number => median((costs[at] ?? []).map(({ cpu }) => cpu));
+const instructionsOfAll = (at: number): number =>
+  median((costs[at] ?? []).flatMap(({ instructions }) => (instructions === null ? [] : [instructions])));
 process.stdout.write(
-  `${MEMBERS} members, ${LINES} lines, median of ${ROUNDS}: µs of the server's CPU for each line to each member\n`,
+  `${MEMBERS} members, ${LINES} lines, medians of ${ROUNDS}: µs of the server's CPU for each line to each member, and instructions\n`,
 );
 for (const [i, { name }] of contenders.entries()) {
-  const byHand = median(costs[i - (i % 3)] ?? []);
-  const own = median(costs[i] ?? []);
-  process.stdout.write(`${name.padEnd(24)} ${own.toFixed(2).padStart(7)}   ${(own / byHand).toFixed(2)} × by hand\n`);
+  // By hand on the same transport.
+  const hand = i - (i % 3);
+  const [cpu, instructions] = [cpuOfAll(i), instructionsOfAll(i)];
+  const counted = Number.isNaN(instructions)
+    ? 'not counted'
+    : `${Math.round(instructions).toString().padStart(6)}   ${(instructions / instructionsOfAll(hand)).toFixed(2)} × by hand`;
+  process.stdout.write(
+    `${name.padEnd(24)} ${cpu.toFixed(2).padStart(7)}   ${(cpu / cpuOfAll(hand)).toFixed(2)} × by hand   ${counted}\n`,
+  );
 }

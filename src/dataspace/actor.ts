@@ -3,6 +3,7 @@ import type { ActorId, Endpoint, Role } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
 import type { Receipt } from './receipt.ts';
 import type { OutwardEndpoint, OutwardEvent } from './outward.ts';
+import type { Route } from './routing-route.ts';
 import type { Runner } from './scheduler.ts';
 import type { Sighting } from './presence.ts';
 import type { Datum } from './topic-types.ts';
@@ -24,7 +25,12 @@ export type Job =
       readonly event: OutwardEvent;
       readonly receipt: Receipt | undefined;
     }
-  | { readonly kind: 'call'; readonly fn: () => unknown };
+  | {
+      readonly kind: 'call';
+      readonly fn: () => unknown;
+      /** Called in place of it when the actor ends before. */
+      readonly drop?: (() => void) | undefined;
+    };
 
 /** Who gives actors their turns. */
 export interface Stage {
@@ -46,6 +52,8 @@ export class Actor implements Runner {
   anchored = false;
   readonly names: Map<string, Endpoint> = new Map();
   readonly queue: Fifo<Job> = new Fifo();
+  /** The way of what it sent last. */
+  route: Route<Endpoint> | undefined;
   /** Its endpoints in the spaces around this one, and those that it passed on, by how many spaces out they are. */
   outward: Map<OutwardEndpoint, number> | undefined;
   outwardNames: Map<string, OutwardEndpoint> | undefined;
@@ -79,8 +87,10 @@ export class Actor implements Runner {
 
   /** Forgets what waits for it and what it is at work on. */
   clear(): void {
-    for (let job = this.queue.shift(); job !== undefined; job = this.queue.shift())
+    for (let job = this.queue.shift(); job !== undefined; job = this.queue.shift()) {
       if ('receipt' in job) job.receipt?.taken();
+      else if (job.kind === 'call') job.drop?.();
+    }
     for (const receipt of this.receipts ?? []) receipt.taken();
     this.receipts = undefined;
   }

@@ -13,7 +13,7 @@ function format(reason: EndReason, depth: number): string {
   switch (reason.kind) {
     case 'failed': {
       const { name, code, message } = reason.error;
-      return `failed: ${code ?? name}: ${formatTopic(message)}`;
+      return `failed: ${word(code ?? name)}: ${formatTopic(message)}`;
     }
     case 'linked':
       return `linked with actor ${reason.actor}: ${depth === 0 ? '…' : format(reason.reason, depth - 1)}`;
@@ -25,6 +25,11 @@ function format(reason: EndReason, depth: number): string {
     default:
       return reason.kind;
   }
+}
+
+// Errors are made by anybody, of whatever.
+function word(text: string): string {
+  return /^[\w.:-]{1,64}$/u.test(text) ? text : formatTopic(text);
 }
 
 function detailOf(detail: Datum | undefined): string {

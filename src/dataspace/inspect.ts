@@ -54,7 +54,7 @@ export function inspect(kernel: Kernel): SpaceReport {
       const { role } = endpoint;
       if (role === null) continue;
       endpoints.push(describe(endpoint, role));
-      if (role.orientation === 'publisher') matches.push(...matchesOf(kernel, endpoint, role));
+      if (role.orientation === 'publisher') addMatches(kernel, endpoint, role, matches);
     }
     const { id, name, parent, outstanding } = actor;
     const inner = kernel.nested.get(actor);
@@ -68,9 +68,9 @@ function describe({ id, name }: Endpoint, { orientation, interest, pattern }: Ro
   return { id, name, orientation, interest, topic: pattern.topic };
 }
 
-function matchesOf(kernel: Kernel, publisher: Endpoint, role: Role): MatchReport[] {
-  return kernel.endpoints.peersOf(role).flatMap((peer) => {
+function addMatches(kernel: Kernel, publisher: Endpoint, role: Role, matches: MatchReport[]): void {
+  for (const peer of kernel.endpoints.peersOf(role)) {
     const topic = peer.role === null ? undefined : intersect(role.pattern.topic, peer.role.pattern.topic);
-    return topic === undefined ? [] : [{ publisher: publisher.id, subscriber: peer.id, topic }];
-  });
+    if (topic !== undefined) matches.push({ publisher: publisher.id, subscriber: peer.id, topic });
+  }
 }

@@ -7,8 +7,8 @@ import { deliver } from './delivery.ts';
 import type { ActorId, Endpoint, EndpointId } from './endpoint.ts';
 import type { KernelSettings } from './kernel-settings.ts';
 import { spreadToLinked } from './links.ts';
-import { nearer, withdrawals } from './outward.ts';
-import type { OutwardRequest } from './outward.ts';
+import { nearer, unclaim, withdrawals } from './outward.ts';
+import type { Claims, OutwardRequest } from './outward.ts';
 import { cancelEqual, Endpoints, sameRole } from './presence.ts';
 import type { Sighting } from './presence.ts';
 import { plainError } from './reasons.ts';
@@ -28,6 +28,9 @@ export class Kernel implements Stage {
   readonly nested: Map<Actor, Kernel> = new Map();
   /** Those that stand for this space, from the ground on. */
   readonly path: readonly ActorId[];
+  /** What those within nested spaces have asked for here. */
+  readonly claimedActors: Claims = { count: 0 };
+  readonly claimedEndpoints: Claims = { count: 0 };
   readonly #settings: KernelSettings;
   readonly #turn = new Turn();
   /** Actors whose queue is full. */
@@ -89,7 +92,8 @@ export class Kernel implements Stage {
   /** An actor that is not yet there. Throws ERR_PORTSIDE_LIMIT when there are too many. */
   create(name: string | undefined, parent: Actor | null): Actor {
     const { maxActors } = this.#settings;
-    if (this.actors.size + this.#turn.spawned.length >= maxActors) throw overSpaceLimit('spawn', `${maxActors} actors`);
+    const count = this.actors.size + this.#turn.spawned.length + this.claimedActors.count;
+    if (count >= maxActors) throw overSpaceLimit('spawn', `${maxActors} actors`);
     this.#actorIds += 1;
     return new Actor(this, this.#actorIds, name, parent);
   }
@@ -97,8 +101,8 @@ export class Kernel implements Stage {
   /** What a new endpoint is called by. Throws ERR_PORTSIDE_LIMIT when there are too many. */
   nextEndpointId(): EndpointId {
     const { maxEndpoints } = this.#settings;
-    if (this.endpoints.size + this.#turn.changes.size >= maxEndpoints)
-      throw overSpaceLimit('endpoint', `${maxEndpoints} endpoints`);
+    const count = this.endpoints.size + this.#turn.changes.size + this.claimedEndpoints.count;
+    if (count >= maxEndpoints) throw overSpaceLimit('endpoint', `${maxEndpoints} endpoints`);
     this.#endpointIds += 1;
     return this.#endpointIds;
   }
@@ -190,14 +194,14 @@ export class Kernel implements Stage {
       if (isThenable(given)) this.#attend(actor, given, job);
       else if ('receipt' in job) job.receipt?.taken();
     } catch (error) {
-      turn.clear();
+      turn.drop();
       if ('receipt' in job) job.receipt?.taken();
       failure = { kind: 'failed', error: plainError(error) };
     }
     turn.actor = null;
     // What a handler asks of a space that it has just ended is asked of nobody.
     if (this.#stopped !== null) {
-      turn.clear();
+      turn.drop();
       this.#endAll(this.#stopped);
       return;
     }
@@ -262,13 +266,17 @@ export class Kernel implements Stage {
     if (standIn === null) return;
     const { kernel, actor } = standIn;
     for (const request of requests) request.commit(holder, request.levels);
-    kernel.enter(actor, () => {
+    const perform = (): void => {
       const turn = kernel.turnOf(actor, 'atMeta');
+      // Now the turn counts what is asked for, and what goes on from here is claimed anew.
+      unclaim(requests);
       for (const request of requests) {
         if (request.levels === 1) request.perform(turn);
-        else turn.outward.push(nearer(request));
+        else turn.ask(nearer(request));
       }
-    });
+    };
+    const drop = (): void => unclaim(requests);
+    if (!kernel.bring(actor, { kind: 'call', fn: perform, drop })) drop();
   }
 
   #end(actor: Actor, reason: EndReason): void {
@@ -295,7 +303,7 @@ export class Kernel implements Stage {
     for (const [endpoint, change] of changes) {
       const old = endpoint.role;
       if (old !== null && change.role !== null && sameRole(old, change.role)) {
-        endpoint.role = change.role;
+        this.endpoints.replace(endpoint, change.role);
         continue;
       }
       if (old !== null) this.endpoints.remove(endpoint, change.reason, lost);
@@ -339,9 +347,9 @@ export class Kernel implements Stage {
 
   #send(messages: readonly (Message | null)[], count: number): void {
     for (let m = 0; m < count; m++) {
-      const { from, topic, receipt } = messages[m] as Message;
+      const { sender, from, topic, receipt } = messages[m] as Message;
       // Nobody asks the index for anything while these are gone through.
-      const { found, count: most } = this.endpoints.audience(from, topic);
+      const { found, count: most } = this.endpoints.audience(from, topic, sender);
       for (let i = 0; i < most; i++) {
         const endpoint = (found[i] as RoutingEntry<Endpoint>).value;
         const { role } = endpoint;
@@ -355,6 +363,7 @@ export class Kernel implements Stage {
 
   #bury(actor: Actor, reason: EndReason): void {
     this.actors.delete(actor.id);
+    actor.route = undefined;
     this.#waits -= actor.outstanding;
     actor.outstanding = 0;
     if (actor.outward !== undefined) this.#pass(actor, withdrawals(actor.outward, reason));

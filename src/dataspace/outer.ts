@@ -7,7 +7,7 @@ import type { StandIn } from './kernel-settings.ts';
 import type { Kernel } from './kernel.ts';
 import { toDetail, toMessage } from './message.ts';
 import { OutwardEndpoint, placement, withdrawal } from './outward.ts';
-import type { OutwardEvent } from './outward.ts';
+import type { Claims, OutwardEvent } from './outward.ts';
 import type { Receipt } from './receipt.ts';
 import type { Boot, SpawnOptions } from './self.ts';
 import { notOnTheGround } from './state-errors.ts';
@@ -108,7 +108,7 @@ export class OuterSelf implements OuterSpace {
   spawn(boot: Boot, options?: SpawnOptions): ActorId {
     const turn = this.#turn('spawn');
     const spawned = this.#make(this.#around.kernel, boot, options);
-    this.#ask(turn, (outer) => outer.spawned.push(spawned));
+    this.#ask(turn, (outer) => outer.spawned.push(spawned), this.#around.kernel.claimedActors);
     return spawned.id;
   }
 
@@ -135,24 +135,24 @@ export class OuterSelf implements OuterSpace {
     const turn = this.#turn(what);
     const settings: EndpointOptions = check(endpointTable, options);
     const role = makeRole(orientation, usual, topic, handlers, settings);
-    const endpoint = this.#endpoint(settings.name);
-    turn.outward.push(placement(endpoint, this.#levels, role));
+    const name = settings.name === undefined ? undefined : `${this.#levels} ${settings.name}`;
+    const old = name === undefined ? undefined : this.#actor.outwardNames?.get(name);
+    const endpoint = old ?? this.#endpoint(name);
+    const claims = old === undefined ? this.#around.kernel.claimedEndpoints : undefined;
+    turn.ask(placement(endpoint, this.#levels, role, claims));
     return {
       id: endpoint.endpoint.id,
       withdraw: (reason) => {
         const detail = toDetail(reason);
         const now = this.#turn('withdraw');
-        now.outward.push(withdrawal(endpoint, this.#levels, { kind: 'withdrawn', detail }));
+        now.ask(withdrawal(endpoint, this.#levels, { kind: 'withdrawn', detail }));
       },
     };
   }
 
   // Whoever throws after this has no use for the name any more, nor for anything else.
-  #endpoint(given: string | undefined): OutwardEndpoint {
-    const name = given === undefined ? undefined : `${this.#levels} ${given}`;
+  #endpoint(name: string | undefined): OutwardEndpoint {
     const actor = this.#actor;
-    const old = name === undefined ? undefined : actor.outwardNames?.get(name);
-    if (old !== undefined) return old;
     const around = this.#around;
     const endpoint = new OutwardEndpoint(around.kernel.nextEndpointId(), around.actor, actor, name, this.#pass);
     if (name !== undefined) {
@@ -169,14 +169,14 @@ export class OuterSelf implements OuterSpace {
   #post(what: string, from: Orientation, message: Datum): void {
     const turn = this.#turn(what);
     const topic = toMessage(message);
-    this.#ask(turn, (outer) => outer.post(from, topic, undefined));
+    this.#ask(turn, (outer) => outer.post(this.#actor, from, topic, undefined));
   }
 
   #turn(what: string): Turn {
     return this.#kernel.turnOf(this.#actor, what);
   }
 
-  #ask(turn: Turn, perform: (outer: Turn) => unknown): void {
-    turn.outward.push({ levels: this.#levels, commit: () => {}, perform });
+  #ask(turn: Turn, perform: (outer: Turn) => unknown, claims?: Claims): void {
+    turn.ask({ levels: this.#levels, claims, commit: () => {}, perform });
   }
 }

@@ -6,10 +6,17 @@ import type { Receipt } from './receipt.ts';
 import type { Topic } from './topic-types.ts';
 import type { Turn } from './turn.ts';
 
+/** How many of a kind are asked for from within a space, and not there yet: its limit counts them too. */
+export interface Claims {
+  count: number;
+}
+
 /** What an actor of a nested space asks of a space around it. */
 export interface OutwardRequest {
   /** How many spaces out. */
   readonly levels: number;
+  /** Where it is counted until it is performed or comes to nothing; undefined where it adds nothing. */
+  readonly claims: Claims | undefined;
   /** The turn of `holder`, which asks or passes it on, is committed. */
   commit(holder: Actor, levels: number): void;
   /** Asks for it, in a turn of the actor that stands for the nested space. */
@@ -87,14 +94,23 @@ export class OutwardEndpoint {
   }
 }
 
-/** Puts an endpoint into a space around, or another role in its place. */
-export function placement(endpoint: OutwardEndpoint, levels: number, role: Role): OutwardRequest {
+/** Puts an endpoint into a space around, or another role in its place. `claims`: for one that was not there before. */
+export function placement(
+  endpoint: OutwardEndpoint,
+  levels: number,
+  role: Role,
+  claims: Claims | undefined,
+): OutwardRequest {
   return {
     levels,
+    claims,
     commit: (holder, left) => {
       endpoint.gone = false;
       holder.outward ??= new Map();
       holder.outward.set(endpoint, left);
+      // Whoever took it back in the same turn has given up its name.
+      if (holder === endpoint.owner && endpoint.name !== undefined)
+        (holder.outwardNames ??= new Map()).set(endpoint.name, endpoint);
     },
     perform: (turn) => {
       turn.changes.set(endpoint.endpoint, { role: endpoint.stand(role), reason: { kind: 'replaced' } });
@@ -106,6 +122,7 @@ export function placement(endpoint: OutwardEndpoint, levels: number, role: Role)
 export function withdrawal(endpoint: OutwardEndpoint, levels: number, reason: EndReason): OutwardRequest {
   return {
     levels,
+    claims: undefined,
     commit: (holder) => {
       // Who only passed it on leaves it to its owner to hear the last of it.
       if (holder === endpoint.owner) endpoint.gone = true;
@@ -124,10 +141,16 @@ export function withdrawals(endpoints: ReadonlyMap<OutwardEndpoint, number>, rea
   return [...endpoints].map(([endpoint, levels]) => withdrawal(endpoint, levels, reason));
 }
 
+/** Counts requests no more: they are performed, or come to nothing. */
+export function unclaim(requests: readonly OutwardRequest[]): void {
+  for (const { claims } of requests) if (claims !== undefined) claims.count -= 1;
+}
+
 /** The same request, one space nearer to where it is for. */
 export function nearer(request: OutwardRequest): OutwardRequest {
   return {
     levels: request.levels - 1,
+    claims: request.claims,
     commit: (holder, levels) => request.commit(holder, levels),
     perform: (turn) => request.perform(turn),
   };

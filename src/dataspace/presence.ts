@@ -1,7 +1,8 @@
+import type { Actor } from './actor.ts';
 import type { Endpoint, Orientation, Role } from './endpoint.ts';
 import type { EndReason } from './reasons.ts';
 import { RoutingIndex } from './routing-index.ts';
-import type { RoutingCensus } from './routing-index.ts';
+import { Route } from './routing-route.ts';
 import type { Found } from './routing-search.ts';
 import type { Datum } from './topic-types.ts';
 import { equalTopics, intersect } from './unify.ts';
@@ -33,8 +34,14 @@ export class Endpoints {
     const peers = this.peersOf(role);
     this.#size += 1;
     endpoint.role = role;
-    endpoint.entry = this.#own(role.orientation).add(role.pattern, endpoint);
+    endpoint.entry = this.#own(role.orientation).add(role.pattern, endpoint, role.hearsMessages);
     for (const peer of peers) note(endpoint, role, peer, undefined, gained);
+  }
+
+  /** Gives an endpoint another role, which is the same to everybody else. */
+  replace(endpoint: Endpoint, role: Role): void {
+    endpoint.role = role;
+    if (endpoint.entry !== null) this.#own(role.orientation).hear(endpoint.entry, role.hearsMessages);
   }
 
   /** Takes an endpoint away, and adds what can be seen no more. */
@@ -53,14 +60,14 @@ export class Endpoints {
     return this.#other(role.orientation).match(role.pattern.topic);
   }
 
-  /** Those that a message is for, until the next question. */
-  audience(from: Orientation, topic: Datum): Found<Endpoint> {
-    return this.#other(from).find(topic as Value);
-  }
-
-  /** What the indexes hold. */
-  census(): { readonly publishers: RoutingCensus; readonly subscribers: RoutingCensus } {
-    return { publishers: this.#publishers.census(), subscribers: this.#subscribers.census() };
+  /** Those that a message could be for, until the next question. */
+  audience(from: Orientation, topic: Datum, sender: Actor): Found<Endpoint> {
+    const index = this.#other(from);
+    if (sender.route?.leads(index, topic as Value) === true) return sender.route;
+    const answer = index.find(topic as Value);
+    // Whoever has ended sends nothing more.
+    if (sender.ended === null) (sender.route ??= new Route()).keep(index, topic as Value, answer);
+    return answer;
   }
 
   #own(orientation: Orientation): RoutingIndex<Endpoint> {

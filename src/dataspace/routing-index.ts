@@ -1,7 +1,7 @@
 import { Atoms } from './routing-atoms.ts';
 import type { Pattern } from './pattern.ts';
 import { RoutingSearch } from './routing-search.ts';
-import type { Found } from './routing-search.ts';
+import type { Answer } from './routing-search.ts';
 import { ShapeNode } from './routing-shapes.ts';
 import { RoutingEntry } from './routing-table.ts';
 import type { Scalar, Topic } from './topic-types.ts';
@@ -45,20 +45,31 @@ export class RoutingIndex<T> {
   readonly #search = new RoutingSearch<T>(this.#atoms);
   #size = 0;
   #order = 0;
+  #changes = 0;
 
   /** How many endpoints there are. */
   get size(): number {
     return this.#size;
   }
 
-  /** Adds an endpoint, and gives what {@link remove} takes. The same value may be added again, and is another endpoint. */
-  add(pattern: Pattern, value: T): RoutingEntry<T> {
+  /** A number that changes when the answer to a question could. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /**
+   * Adds an endpoint, and gives what {@link remove} takes. The same value may be added again, and is another endpoint. One that
+   * hears no messages is nowhere looked for where only such are.
+   */
+  add(pattern: Pattern, value: T, hears: boolean = true): RoutingEntry<T> {
     const constants: (Scalar | Uint8Array)[] = [];
     const group = this.#root.groupOf(pattern.topic as Value, constants);
     const atoms = constants.map((constant) => this.#atoms.take(constant));
     this.#order += 1;
     const entry = new RoutingEntry(value, this.#order, atoms);
     group.add(entry);
+    this.hear(entry, hears);
+    this.#changes += 1;
     this.#size += 1;
     return entry;
   }
@@ -67,11 +78,21 @@ export class RoutingIndex<T> {
   remove(entry: RoutingEntry<T>): boolean {
     const { group } = entry;
     if (group === null) return false;
+    this.hear(entry, false);
     group.remove(entry);
+    this.#changes += 1;
     if (group.size === 0) group.node.vacate();
     for (const atom of entry.atoms) this.#atoms.give(atom);
     this.#size -= 1;
     return true;
+  }
+
+  /** Says whether an endpoint hears messages. */
+  hear(entry: RoutingEntry<T>, hears: boolean): void {
+    if (entry.hears === hears || entry.group === null) return;
+    entry.hears = hears;
+    entry.group.node.hear(hears ? 1 : -1);
+    this.#changes += 1;
   }
 
   /**
@@ -81,20 +102,19 @@ export class RoutingIndex<T> {
    * @throws ERR_PORTSIDE_TOPIC for what is no topic, ERR_PORTSIDE_LIMIT for one that is too deep or too large.
    */
   match(topic: Topic): T[] {
-    const { found, count } = this.find(admit(topic, 'the topic'));
+    const { found, count } = this.#ask(admit(topic, 'the topic'), false);
     const values: T[] = [];
     for (let i = 0; i < count; i++) values.push((found[i] as RoutingEntry<T>).value);
     this.#search.clear();
     return values;
   }
 
-  /** The same of what is known to be a topic, without a copy: it holds until the next question. */
-  find(topic: Value): Found<T> {
-    const search = this.#search;
-    search.clear();
-    search.run(this.#root, topic);
-    if (search.groups > 1) putInOrder(search.found as RoutingEntry<T>[], search.count);
-    return search;
+  /**
+   * The endpoints that a message meets, in the same order; others of their shape that hear no messages may be among them. It is
+   * no copy, and holds until the next question.
+   */
+  find(message: Value): Answer<T> {
+    return this.#ask(message, true);
   }
 
   /** What it holds. Counts the tree of shapes, and so takes as long as that is large. */
@@ -110,6 +130,14 @@ export class RoutingIndex<T> {
     }
     const { visited, looked, indexed } = this.#search;
     return { endpoints: this.#size, shapes, nodes, constants: this.#atoms.size, indexes, visited, looked, indexed };
+  }
+
+  #ask(topic: Value, message: boolean): Answer<T> {
+    const search = this.#search;
+    search.clear();
+    search.run(this.#root, topic, message);
+    if (search.groups > 1) putInOrder(search.found as RoutingEntry<T>[], search.count);
+    return search;
   }
 }
 

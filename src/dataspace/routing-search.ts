@@ -21,14 +21,27 @@ export interface Found<T> {
   readonly count: number;
 }
 
+/** What was found, and what that goes by. */
+export interface Answer<T> extends Found<T> {
+  /**
+   * Bit i stands for the i-th field of the record that was asked about: where it is not set, the answer is the same whatever
+   * stands there. Negative where it may go by more than that.
+   */
+  readonly relied: number;
+}
+
 // Places are used again from one question to the next.
 const MOST_PLACES = 1_024;
+
+/** Of how many fields of a record it is noted whether an answer goes by them. */
+const MOST_FIELDS = 30;
+const UNSURE = 1 << 31;
 
 /**
  * One question at a time to the tree of shapes: it is read place by place along the topic, and every way is followed that
  * the topic leaves open. Each node is come to at most once, since one way leads to it.
  */
-export class RoutingSearch<T> implements Gathering<T> {
+export class RoutingSearch<T> implements Gathering<T>, Answer<T> {
   readonly constants: (Atom | null)[] = [];
   readonly found: (RoutingEntry<T> | null)[] = [];
   count = 0;
@@ -37,16 +50,28 @@ export class RoutingSearch<T> implements Gathering<T> {
   indexed = 0;
   /** How many nodes of the tree were come to. */
   visited = 0;
+  relied: number = UNSURE;
   readonly #atoms: Atoms;
   readonly #whole: Value[] = [];
+  /** How many endpoints there are to be at least, that hear messages, where a way leads. */
+  #least = 0;
+  /** The fields of the record that is asked about. */
+  #fields: readonly Value[] | null = null;
 
   constructor(atoms: Atoms) {
     this.#atoms = atoms;
   }
 
-  /** Gathers what meets a topic, group by group. */
-  run(root: ShapeNode<T>, topic: Value): void {
+  /**
+   * Gathers what meets a topic, group by group. For a message, which has no holes, only groups are come to in which somebody
+   * hears messages.
+   */
+  run(root: ShapeNode<T>, topic: Value, message: boolean): void {
     this.#whole[0] = topic;
+    this.#least = message ? 1 : 0;
+    const ofFields = typeof topic === 'object' && topic !== null && RecordValue.is(topic);
+    this.#fields = ofFields ? RecordValue.core(topic).items : null;
+    this.relied = ofFields ? 0 : UNSURE;
     this.#walk(root, this.#whole, 0, null, 0, 0, 0, 0);
   }
 
@@ -69,15 +94,19 @@ export class RoutingSearch<T> implements Gathering<T> {
     next: number,
     above: Rest | null,
     unsaid: number,
-    count: number,
-    mask: number,
-    hash: number,
+    behind: number,
+    maskBehind: number,
+    hashBehind: number,
   ): void {
+    const least = this.#least;
     let node = from;
     let items = within;
     let at = next;
     let up = above;
     let open = unsaid;
+    let count = behind;
+    let mask = maskBehind;
+    let hash = hashBehind;
     for (;;) {
       this.visited += 1;
       while (open === 0 && at === items.length) {
@@ -87,47 +116,61 @@ export class RoutingSearch<T> implements Gathering<T> {
         }
         ({ items, at, up } = up);
       }
+      if (items === this.#fields && (node.scalar !== null || node.bytes !== null || node.compounds !== null))
+        this.relied |= at < MOST_FIELDS ? 1 << at : UNSURE;
       const value = open > 0 ? hole : (items[at] as Value);
       if (open > 0) open -= 1;
       else at += 1;
 
+      // Where what stands here leads: one way at most, unless it is a hole.
+      let way: ShapeNode<T> | null | undefined;
+      let atom: Atom | undefined;
+      let inner: readonly Value[] | undefined;
       if (typeof value !== 'object' || value === null) {
         if (node.scalar !== null) {
-          const atom = this.#atoms.find(value);
-          if (atom !== undefined) this.#fix(atom, node.scalar, items, at, up, count, mask, hash);
+          atom = this.#atoms.find(value);
+          if (atom !== undefined) way = node.scalar;
         }
       } else if (RecordValue.is(value)) {
-        const child = node.compounds?.get(RecordValue.core(value).shape.key);
-        if (child !== undefined)
-          this.#walk(child, RecordValue.core(value).items, 0, restOf(items, at, up), 0, count, mask, hash);
+        if (node.compounds !== null) {
+          const { shape, items: fields } = RecordValue.core(value);
+          way = node.compounds.get(shape.key);
+          inner = fields;
+        }
       } else if (Hole.is(value)) this.#fan(node, items, at, up, open, count, mask, hash);
       else if (Array.isArray(value)) {
-        const child = node.compounds?.get(value.length);
-        if (child !== undefined)
-          this.#walk(child, value as readonly Value[], 0, restOf(items, at, up), 0, count, mask, hash);
+        way = node.compounds?.get(value.length);
+        inner = value as readonly Value[];
       } else if (node.bytes !== null) {
-        const atom = this.#atoms.findBytes(value as Uint8Array);
-        if (atom !== undefined) this.#fix(atom, node.bytes, items, at, up, count, mask, hash);
+        // They are their sender's, who may change them.
+        this.relied |= UNSURE;
+        atom = this.#atoms.findBytes(value as Uint8Array);
+        if (atom !== undefined) way = node.bytes;
       }
-      if (node.hole === null) return;
-      node = node.hole;
-    }
-  }
 
-  /** Goes on where the topic has a constant that some endpoint has too. */
-  #fix(
-    atom: Atom,
-    node: ShapeNode<T>,
-    items: readonly Value[],
-    at: number,
-    up: Rest | null,
-    count: number,
-    mask: number,
-    hash: number,
-  ): void {
-    this.constants[count] = atom;
-    if (count < INDEXED) this.#walk(node, items, at, up, 0, count + 1, mask | (1 << count), foldHash(hash, atom.hash));
-    else this.#walk(node, items, at, up, 0, count + 1, mask, hash);
+      const free = node.hole !== null && node.hole.hearing >= least ? node.hole : null;
+      if (way === undefined || way === null || way.hearing < least) {
+        if (free === null) return;
+        node = free;
+        continue;
+      }
+      // Only where there are two ways does one of them take a call.
+      if (free !== null) this.#walk(free, items, at, up, open, count, mask, hash);
+      node = way;
+      if (inner !== undefined) {
+        up = restOf(items, at, up);
+        items = inner;
+        at = 0;
+      } else {
+        const constant = atom as Atom;
+        this.constants[count] = constant;
+        if (count < INDEXED) {
+          mask |= 1 << count;
+          hash = foldHash(hash, constant.hash);
+        }
+        count += 1;
+      }
+    }
   }
 
   /** Goes on every way but that of holes where the topic says nothing. */

@@ -31,6 +31,8 @@ export class ShapeNode<T> {
   compounds: Map<string | number, ShapeNode<T>> | null = null;
   /** The endpoints of the shape that ends here. */
   group: RoutingGroup<T> | null = null;
+  /** How many of the endpoints from here on down hear messages. */
+  hearing = 0;
   #deleted = 0;
 
   constructor(parent: ShapeNode<T> | null, token: Token | null) {
@@ -44,6 +46,12 @@ export class ShapeNode<T> {
     const end = this.#follow(topic, constants);
     end.group ??= new RoutingGroup<T>(end, constants.length);
     return end.group;
+  }
+
+  /** Counts one more, or less, that hears messages. */
+  hear(change: 1 | -1): void {
+    this.hearing += change;
+    for (let node = this.parent; node !== null; node = node.parent) node.hearing += change;
   }
 
   /** Takes the way to an empty group away, as far as no other goes along it. */

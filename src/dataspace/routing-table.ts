@@ -26,6 +26,8 @@ export class RoutingEntry<T> {
   readonly atoms: readonly Atom[];
   /** Where it is; null when it was removed. */
   group: RoutingGroup<T> | null = null;
+  /** Whether it is there for messages too. */
+  hears = false;
   /** Its place in each table of its group. */
   readonly links: Link<T>[] = [];
 

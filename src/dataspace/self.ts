@@ -291,7 +291,7 @@ class ActorSelf implements Self {
 
   #post(what: string, from: Orientation, message: Datum, receipt: Receipt | undefined): void {
     const turn = this.#kernel.turnOf(this.#actor, what);
-    turn.post(from, toMessage(message), receipt);
+    turn.post(this.#actor, from, toMessage(message), receipt);
   }
 
   #spawn(what: string, boot: Boot, options: SpawnOptions | undefined, parent: Actor | null): Actor {

@@ -18,7 +18,7 @@ import type { Datum } from './topic-types.ts';
 
 /** Settings of a {@link Dataspace}. */
 export interface DataspaceOptions {
-  /** Ends the space when it aborts. */
+  /** Ends the space when it aborts. It holds the space until that has ended, by whatever; an idle space has not. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Turns that one actor may take before others get theirs.
@@ -41,12 +41,14 @@ export interface DataspaceOptions {
    */
   readonly queueLimit?: number | undefined;
   /**
-   * Actors at one time in this space, and in each space within; starting one more throws `ERR_PORTSIDE_LIMIT`.
+   * Actors at one time in this space, and in each space within; starting one more throws `ERR_PORTSIDE_LIMIT`. What is
+   * asked for by `atMeta` counts from then on.
    * @default 1000000
    */
   readonly maxActors?: number | undefined;
   /**
-   * Endpoints at one time in this space, and in each space within; one more throws `ERR_PORTSIDE_LIMIT`.
+   * Endpoints at one time in this space, and in each space within; one more throws `ERR_PORTSIDE_LIMIT`. What is asked
+   * for by `atMeta` counts from then on.
    * @default 1000000
    */
   readonly maxEndpoints?: number | undefined;

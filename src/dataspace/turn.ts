@@ -1,5 +1,6 @@
 import type { Actor } from './actor.ts';
 import type { ActorId, Endpoint, Orientation, Role } from './endpoint.ts';
+import { unclaim } from './outward.ts';
 import type { OutwardRequest } from './outward.ts';
 import type { EndReason } from './reasons.ts';
 import type { Receipt } from './receipt.ts';
@@ -14,6 +15,8 @@ export interface Change {
 
 /** A message that was asked for. */
 export interface Message {
+  /** Who asked for it: the actor whose turn it is, or one of the space that this one stands for. */
+  readonly sender: Actor;
   /** The side that it comes from. */
   readonly from: Orientation;
   readonly topic: Datum;
@@ -39,9 +42,15 @@ export class Turn {
   outward: OutwardRequest[] = [];
 
   /** Asks for a message. */
-  post(from: Orientation, topic: Datum, receipt: Receipt | undefined): void {
-    this.messages[this.count] = { from, topic, receipt };
+  post(sender: Actor, from: Orientation, topic: Datum, receipt: Receipt | undefined): void {
+    this.messages[this.count] = { sender, from, topic, receipt };
     this.count += 1;
+  }
+
+  /** Asks something of a space around. */
+  ask(request: OutwardRequest): void {
+    if (request.claims !== undefined) request.claims.count += 1;
+    this.outward.push(request);
   }
 
   /** Whether nothing was asked for but messages. */
@@ -53,6 +62,12 @@ export class Turn {
   roleOf(endpoint: Endpoint): Role | null {
     const change = this.changes.get(endpoint);
     return change === undefined ? endpoint.role : change.role;
+  }
+
+  /** Nothing comes of what was asked for. */
+  drop(): void {
+    unclaim(this.outward);
+    this.clear();
   }
 
   /** Forgets all that was asked for. */

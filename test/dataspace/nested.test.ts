@@ -119,6 +119,27 @@ describe('a nested space', () => {
     ]);
   });
 
+  test('keeps the name of what it withdraws and asks for again in one turn', async () => {
+    const ids = async (nested: boolean): Promise<number[]> => {
+      const seen: number[] = [];
+      const stage = new Stage();
+      const member: Boot = (self) => {
+        const on = nested ? self.atMeta : self;
+        const handle = on.publish(room('a'), undefined, { name: 'it' });
+        self.async(pause().then(pause), () => {
+          handle.withdraw();
+          seen.push(handle.id, on.publish(room('b'), undefined, { name: 'it' }).id);
+          self.async(pause().then(pause), () => seen.push(on.publish(room('c'), undefined, { name: 'it' }).id));
+        });
+      };
+      await stage.run((self) => (nested ? self.spawnSpace(member) : self.spawn(member)));
+      const there = stage.space.inspect().actors.flatMap(({ endpoints }) => endpoints.map(({ topic }) => topic));
+      assert.deepEqual(there, [room('c')]);
+      return seen;
+    };
+    assert.deepEqual(await ids(true), await ids(false));
+  });
+
   test('hears nothing more by an endpoint that it has withdrawn', async () => {
     const stage = new Stage();
     let handle: { withdraw(): void } | undefined;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, test } from 'node:test';
 import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { _ } from '../../src/dataspace/hole.ts';
@@ -281,6 +282,7 @@ describe('running', () => {
         assert.deepEqual(kinds(), ['holder stopped', 'watcher stopped']);
         assert.equal(called, 1);
         assert.equal(space.signal.aborted, true);
+        assert.deepEqual(getEventListeners(controller.signal, 'abort'), []);
         assert.deepEqual(space.inspect().actors, []);
         assert.equal((await space.run()).state, 'ended');
       });
@@ -380,6 +382,19 @@ describe('running', () => {
     assert.deepEqual(matches, [{ publisher: 1, subscriber: 2, topic: ['x', 1] }]);
     assert.equal(turns, 2);
     assert.equal(outstanding, 0);
+  });
+
+  test('inspect has room for all that one endpoint meets', async () => {
+    const space = new Dataspace();
+    const many = 150_000;
+    space.spawn((self) => {
+      for (let i = 0; i < many; i++) self.observePublishers(_, {});
+      self.publish('x');
+    });
+    await space.run();
+    const { matches } = space.inspect();
+    assert.equal(matches.length, many);
+    assert.deepEqual(matches.at(-1), { publisher: many + 1, subscriber: many, topic: 'x' });
   });
 
   test('it goes by the clock of its scope', async () => {

@@ -273,6 +273,27 @@ describe('endpoints', () => {
     assert.deepEqual(peer, ['+"x"', '-"x" replaced']);
   });
 
+  test('who takes over a name hears messages or not, whether the one before did', async () => {
+    const space = new Dataspace();
+    const log: string[] = [];
+    const hearing = { onMessage: () => log.push('heard') };
+    const tell = (who: string, what: string) => (self: Self) => self.send(says(who, what));
+    await stage(
+      space,
+      (self) => {
+        const turn = ({ topic: { what } }: { topic: { what: string } }): unknown =>
+          self.subscribe(go(), what === 'hear' ? hearing : {}, { name: 'it' });
+        self.subscribe(says('listener', _), { onMessage: turn });
+      },
+      (self) => self.subscribe(says('sender', _), { onMessage: () => self.send(go()) }),
+    );
+    for (const what of ['rest', 'hear', 'rest', 'hear']) {
+      await stage(space, tell('listener', what), tell('sender', 'go'), tell('sender', 'go'));
+      log.push(what);
+    }
+    assert.deepEqual(log, ['rest', 'heard', 'heard', 'hear', 'rest', 'heard', 'heard', 'hear']);
+  });
+
   test('endpoints and messages that are no plain data end only the actor that made them', async () => {
     const space = new Dataspace();
     space.spawn((self) => self.send(says('ann', _) as never));

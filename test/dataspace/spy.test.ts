@@ -157,6 +157,8 @@ describe('a reason as text', () => {
     [{ kind: 'stopped', detail: undefined }, 'stopped'],
     [{ kind: 'failed', error }, 'failed: TypeError: "no\\nway"'],
     [{ kind: 'failed', error: { ...error, code: 'EIO' } }, 'failed: EIO: "no\\nway"'],
+    [{ kind: 'failed', error: { ...error, code: '\u001B[2J' } }, 'failed: "\\u001b[2J": "no\\nway"'],
+    [{ kind: 'failed', error: { ...error, name: 'a\nb' } }, 'failed: "a\\nb": "no\\nway"'],
     [
       { kind: 'linked', actor: 2, reason: { kind: 'failed', error } },
       'linked with actor 2: failed: TypeError: "no\\nway"',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { hexDump } from '../../src/dataspace/drivers/hex-dump.ts';
+import { hexDump } from '../../src/base/hex-dump.ts';
 import { tcpChannel, tcpCredit, tcpEnd, tcpMode } from '../../src/dataspace/drivers/tcp-channel.ts';
 import { tcpAddress, tcpHandle, tcpListener } from '../../src/dataspace/drivers/tcp-places.ts';
 import { tcpSpy } from '../../src/dataspace/drivers/tcp-spy.ts';
@@ -117,6 +117,7 @@ describe('a spy on TCP', () => {
         self.send(tcpChannel(peer, local, new Uint8Array(100_000)));
         self.send(tcpChannel(local, evil, text));
         self.send(tcpChannel(tcpHandle('h\n'), peer, 'abc'));
+        self.feedback(tcpChannel(peer, local, tcpMode('\n2025-01-01 all is well' as 'lines')));
       },
       { bytes: 16, label: 'me' },
     );
@@ -129,6 +130,7 @@ describe('a spy on TCP', () => {
       'me *:5999 → "\\n2025-01-01 all is well\\u{202e}":1 … 1000003 more',
       'me handle "h\\n" → 192.0.2.1:40000 3 bytes of text',
       'me handle "h\\n" → 192.0.2.1:40000 00000000  61 62 63                                          |abc|',
+      'me 192.0.2.1:40000 ← *:5999 mode "\\n2025-01-01 all is well"',
     ]);
   });
 

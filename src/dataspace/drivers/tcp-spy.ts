@@ -6,7 +6,7 @@ import { formatTopic } from '../format-topic.ts';
 import { _, isHole } from '../hole.ts';
 import type { Boot } from '../self.ts';
 import type { Topic } from '../topic-types.ts';
-import { hexDump } from './hex-dump.ts';
+import { hexDump } from '../../base/hex-dump.ts';
 import { timeOf, watchAll, whoIs } from './spy.ts';
 import type { SpySink } from './spy.ts';
 import { tcpChannel, tcpCredit, tcpEnd, tcpMode } from './tcp-channel.ts';
@@ -64,7 +64,7 @@ function bodyLines(body: Topic, most: number): readonly string[] {
     return dump(shown, Buffer.byteLength(body), 'bytes of text');
   }
   if (tcpCredit.is(body)) return [`credit ${formatTopic(body.amount)}`];
-  if (tcpMode.is(body)) return [`mode ${typeof body.mode === 'string' ? body.mode : formatTopic(body.mode)}`];
+  if (tcpMode.is(body)) return [`mode ${word(body.mode)}`];
   if (tcpEnd.is(body)) return ['end'];
   return [formatTopic(body, { limit: 400 })];
 }

@@ -12,10 +12,6 @@ export interface HeapTimer {
 export class TimerHeap<T extends HeapTimer> {
   readonly #timers: T[] = [];
 
-  get size(): number {
-    return this.#timers.length;
-  }
-
   /** The one that is due first; undefined when there is none. */
   get first(): T | undefined {
     return this.#timers[0];
