@@ -10,13 +10,12 @@ import {
 } from '../../../src/cli/top/model.ts';
 import type { TopModel } from '../../../src/cli/top/model.ts';
 import { bar, sparkline } from '../../../src/cli/top/bars.ts';
-import type { ConnectionPageJson } from '../../../src/ops/admin-status.ts';
+import type { ConnectionPageJson, StatusJson, TickJson } from '../../../src/ops/admin-status.ts';
 import { KEYS } from '../../../src/cli/top/keys.ts';
 import { screenOf } from '../../../src/cli/top/screen.ts';
 import { clip, fit, lineWidth, plainText, span, widthOf, wrap } from '../../../src/cli/top/text.ts';
 import { firstView } from '../../../src/cli/top/view.ts';
 import type { TopView } from '../../../src/cli/top/view.ts';
-import type { StatusJson, TickJson } from '../../../src/ops/admin-status.ts';
 import { endsItsStands, say, standTwo } from '../../ops/admin-support.ts';
 
 const AT = 1_700_000_000_000;
