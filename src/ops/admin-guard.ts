@@ -49,20 +49,18 @@ export class AdminGuard {
       throw new Refused(403, 'forbidden-origin', 'pages of other sites may not ask here');
   }
 
-  /** That the token is shown, where there is one. Throws a {@link Refused}. */
-  checkToken(request: IncomingMessage): void {
-    if (this.knows(request)) return;
-    const { headers } = request;
-    const why = headers.authorization === undefined ? 'the token is missing' : 'the token is wrong';
-    throw new Refused(401, 'unauthorized', `${why}: Authorization: Bearer …`, { 'www-authenticate': 'Bearer' });
-  }
-
   /** Whether the token is shown, or there is none. */
   knows({ headers }: IncomingMessage): boolean {
     if (this.#token === null) return true;
     const [, shown = ''] = /^bearer +([\x21-\x7e]+) *$/iu.exec(headers.authorization ?? '') ?? [];
     // Digests have one length, so that the comparison tells nothing of the token's.
     return shown !== '' && timingSafeEqual(digest(shown), this.#token);
+  }
+
+  /** What those are told who don't show it. */
+  stranger({ headers }: IncomingMessage): Refused {
+    const why = headers.authorization === undefined ? 'the token is missing' : 'the token is wrong';
+    return new Refused(401, 'unauthorized', `${why}: Authorization: Bearer …`, { 'www-authenticate': 'Bearer' });
   }
 
   /** Who asks, for the log. */

@@ -73,7 +73,8 @@ export class AdminRoutes {
     // Who watches over the server asks by whatever name, and is never turned away for others.
     if (url.pathname === '/livez') return mustRead(reads, 'GET, HEAD', () => line('live'));
     if (url.pathname === '/readyz') return mustRead(reads, 'GET, HEAD', () => this.#ready());
-    if (!(guard.knows(request) ? rate : strangers).take())
+    const known = guard.knows(request);
+    if (!(known ? rate : strangers).take())
       throw new Refused(429, 'too-many-requests', 'too many requests at once', { 'retry-after': '1' });
     if (url.pathname === '/') {
       guard.checkName(request);
@@ -82,7 +83,7 @@ export class AdminRoutes {
     }
     guard.checkName(request);
     guard.checkSite(request);
-    guard.checkToken(request);
+    if (!known) throw guard.stranger(request);
     const action = /^\/api\/(.+)$/u.exec(url.pathname)?.[1] ?? '';
     const view = this.#views.get(url.pathname);
     const acts = Object.hasOwn(actions, action);

@@ -221,8 +221,7 @@ export async function startAdmin(subject: Subject, given: AdminOptions): Promise
   };
   const unwatch = subject.watch((event) => {
     if (events.watchers > 0) events.tell(event.kind, told(event));
-    // A server over workers says that it drains before it does.
-    if (event.kind === 'state') queueMicrotask(tellDrain);
+    if (event.kind === 'state') tellDrain();
   });
   let disown = (): void => {};
   const end = (): void => {

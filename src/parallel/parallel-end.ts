@@ -16,6 +16,8 @@ export interface EndParts {
   readonly front: Front;
   readonly crew: Crew;
   readonly clock: Clock;
+  /** It is known what is wanted, and nothing of it is done yet. */
+  wanted(): unknown;
   /** All workers are gone: what is left to do before it is over. */
   last(given: Given | undefined): Promise<void>;
   over(ledger: ParallelLedger): void;
@@ -64,6 +66,9 @@ export class ParallelEnd {
       const lead = Math.min(before.lead, times.lead);
       const grace = Math.min(before.grace, times.grace);
       this.#wanted = { ...before, lead, grace, spread: Math.min(before.spread, times.spread) };
+    }
+    this.#parts.wanted();
+    if (before !== null) {
       this.#at = Math.min(this.#at, clock.now() + times.grace);
       if (this.#told) void crew.drain(this.#left());
       else if (this.#closing) void front.settle(times.grace);

@@ -141,12 +141,18 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
       front: this.#front,
       crew: this.#crew,
       clock: this.#clock,
+      wanted: () => this.#state === 'draining' || this.#go('draining'),
       last: (stopGiven) => this.#last(stopGiven),
       over: (ledger) => this.#over.resolve(ledger),
     });
   }
 
   // ---- what it is ----
+
+  /** What it broke by, where it can't go on or did not start, which {@link ParallelServer.run} throws; null where it goes on, or was told to end. */
+  get failure(): unknown {
+    return this.#failure?.error ?? null;
+  }
 
   /** Where it is in its life. */
   get state(): ServerState {
@@ -367,7 +373,6 @@ export class ParallelServer extends EventEmitter<ParallelServerEvents> implement
 
   #drain(times: DrainTimes, given: Given | undefined): Promise<ParallelLedger> {
     if (this.#state === 'stopped') return this.#over.promise;
-    if (this.#state !== 'draining') this.#go('draining');
     this.#end.within(times, given);
     return this.#over.promise;
   }

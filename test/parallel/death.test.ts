@@ -235,6 +235,7 @@ describe('when too many workers die', () => {
     assert.equal((await watch.death(2)).next, null);
     const ledger = await select(server.dead);
     await run;
+    assert.ok(server.failure instanceof WorkerError);
     assert.equal(server.state, 'stopped');
     assert.equal(ledger, await server.stop());
     assert.equal(server.status().workers.length, 0);

@@ -207,6 +207,21 @@ describe('a drain', () => {
     await assertOver(server);
   });
 
+  test('is told when it is known how long it may take, with a lead or without', async () => {
+    for (const lead of [60_000, 0]) {
+      const server = await startOn(anyWay, commands, { lead });
+      const left: (number | undefined)[] = [];
+      server.on('state', (state) => {
+        if (state === 'draining') left.push(server.status().ending?.left);
+      });
+      void server.drain({ grace: 20_000 });
+      assert.equal(left.length, 1);
+      assert.ok(left[0]! > lead + 19_000 && left[0]! <= lead + 20_000, String(left[0]));
+      assert.equal(server.failure, null);
+      await server.stop({ grace: 0 });
+    }
+  });
+
   test('spreads the ends of idle connections over its window', async () => {
     const server = await startOn(anyWay, commands);
     const clients = await Promise.all(Array.from({ length: 8 }, () => dial(server)));

@@ -19,20 +19,12 @@ export function manage(
   notices: Notices,
   closeAdmin: () => unknown,
 ): void {
-  let broken = false;
   const heard = (state: ServerState, before: ServerState): void => {
     if (state === 'running' && before === 'starting') manager.ready(toldOf(server, what));
-    if (state === 'draining') manager.stopping(broken);
+    if (state === 'draining') manager.stopping(server instanceof ParallelServer && server.failure !== null);
   };
-  if (server instanceof ParallelServer) {
-    server.on('worker', (event) => {
-      if (event.kind !== 'died' || event.next !== null) return;
-      // Whether it was too much for the server is decided right after it is told.
-      broken = true;
-      queueMicrotask(() => (broken = false));
-    });
-    server.on('state', heard);
-  } else server.on('state', heard);
+  if (server instanceof ParallelServer) server.on('state', heard);
+  else server.on('state', heard);
   manager.onOrphaned = () => {
     notices.warn('the supervisor has died; stopping');
     void server.drain();
